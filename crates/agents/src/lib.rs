@@ -1,0 +1,1 @@
+//! Who does the work: coding CLIs, ACP agents and native agents, each in its own worktree.

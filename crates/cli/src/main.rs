@@ -1,0 +1,3 @@
+//! The program `maestria`.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Drives runs: performs owed effects, schedules tasks, turns results into commands.

@@ -1,0 +1,1 @@
+//! Never shipped: a loopback model server in every dialect, scripted agents, fault injection.
