@@ -1,1 +1,31 @@
-//! What a worker process may do and how it is supervised: namespaces, limits, freeze, kill.
+//! Supervised worker processes on Linux: how a coding agent is started, limited, paused, and ended so that nothing of it is left.
+//!
+//! A worker never runs as a direct child. The product's child is a tiny guard which makes a user and PID namespace; the namespace's
+//! init starts the worker. When init ends, the kernel kills everything inside, whatever it forked, detached or ignored. Where the
+//! kernel refuses namespaces, the guard is a child subreaper and hunts its descendants instead; [`Tier`] says which holds.
+//!
+//! This crate must never inherit the caller's environment, leave a descriptor open in a worker, call something "killed" which
+//! may still live, or claim a limit which nothing enforces.
+//!
+//! Start reading at [`Supervised::spawn`] (`spawn.rs`), then `confine.rs` for what runs between fork and exec.
+#![allow(unsafe_code)] // namespaces, pre-exec code, pidfds and signals have no safe interface; this is the one crate for them
+
+mod confine;
+mod control;
+mod kin;
+mod limits;
+mod probe;
+mod raw;
+mod spawn;
+mod spec;
+mod stray;
+mod supervised;
+mod usage;
+
+pub use limits::{Backend, Enforced, Limits};
+pub use probe::{Abilities, Ability, probe};
+pub use spawn::SpawnError;
+pub use spec::{Spec, Stdin, Tier};
+pub use stray::{MARKER, Stray, find_marked};
+pub use supervised::{DROP_WAIT, Exit, Gone, Grace, StopStep, Stopped, Supervised};
+pub use usage::Usage;

@@ -1,0 +1,123 @@
+//! What happens between fork and exec: the product's child becomes a guard, and a descendant of it goes on to be the worker.
+//!
+//! ```text
+//! namespace tier:  product ── guard (waits) ── init, PID 1 of the namespace (obeys the channel) ── worker
+//! subreaper tier:  product ── guard (obeys the channel, adopts orphans) ── worker
+//! ```
+//!
+//! Everything here runs in a copy of a many-threaded process: system calls only, no allocation, no locks.
+//! The kill-on-parent-death signal is not used towards the product, because it fires when the *thread* that forked ends.
+
+mod guard;
+mod namespace;
+mod shed;
+
+use libc::c_int;
+
+use crate::control::{Failure, Report, Stage};
+use crate::raw::{self, Side};
+use crate::spec::Tier;
+use guard::Reach;
+pub(crate) use namespace::{IdMaps, granted as namespace_granted};
+
+/// Most control groups a worker joins (one a hierarchy).
+pub(crate) const GROUPS: usize = 8;
+/// Most resource limits set.
+pub(crate) const RLIMITS: usize = 8;
+
+/// A resource limit: which, and its soft and hard value.
+#[derive(Clone, Copy)]
+pub(crate) struct Rlimit {
+    pub(crate) resource: c_int,
+    pub(crate) value: u64,
+}
+
+/// Everything the child side needs, prepared before the fork.
+pub(crate) struct Plan {
+    pub(crate) tier: Tier,
+    /// The guard's end of the control channel.
+    pub(crate) channel: c_int,
+    pub(crate) maps: IdMaps,
+    /// Open membership files of control groups; writing "0" joins.
+    pub(crate) groups: [Option<c_int>; GROUPS],
+    pub(crate) rlimits: [Option<Rlimit>; RLIMITS],
+}
+
+/// Becomes the worker, or fails. The guard processes made on the way never return from here.
+pub(crate) fn enter(plan: &Plan) -> Result<(), std::io::Error> {
+    let entered = match plan.tier {
+        Tier::Namespace => through_namespace(plan),
+        Tier::Subreaper => through_subreaper(plan),
+    };
+    entered.map_err(|failure| {
+        Report::Failed(failure).send(plan.channel);
+        std::io::Error::from_raw_os_error(failure.errno)
+    })
+}
+
+fn through_namespace(plan: &Plan) -> Result<(), Failure> {
+    leave_session()?;
+    namespace::enter(&plan.maps)?;
+    // The guard keeps the write end: its death, at whatever moment, is the end of the read end.
+    let (guard_lives, guard_end) = raw::pipe().map_err(Stage::Fork.failed())?;
+    match raw::fork().map_err(Stage::Fork.failed())? {
+        Side::Parent(init) => guard::await_init(plan.channel, guard_end, init),
+        Side::Child => {
+            raw::close(guard_end);
+            die_with_parent();
+            start_worker(plan, Reach::Namespace, guard_lives)
+        }
+    }
+}
+
+fn through_subreaper(plan: &Plan) -> Result<(), Failure> {
+    leave_session()?;
+    // SAFETY: plain flag of this process.
+    raw::check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map_err(Stage::Reaper.failed())?;
+    start_worker(plan, Reach::Descendants, -1)
+}
+
+/// Splits into the supervising process, which stays here for its life, and the worker.
+fn start_worker(plan: &Plan, reach: Reach, guard_lives: c_int) -> Result<(), Failure> {
+    let ended = raw::child_signals().map_err(Stage::Signals.failed())?;
+    match raw::fork().map_err(Stage::Fork.failed())? {
+        Side::Parent(worker) => guard::supervise(reach, plan.channel, guard_lives, ended, worker),
+        Side::Child => become_worker(plan),
+    }
+}
+
+fn become_worker(plan: &Plan) -> Result<(), Failure> {
+    // SAFETY: no memory is involved. A session of its own: no controlling terminal, and a process group to interrupt.
+    raw::check(unsafe { libc::setsid() }).map_err(Stage::Session.failed())?;
+    die_with_parent();
+    for group in plan.groups.iter().flatten() {
+        raw::write(*group, b"0").map_err(Stage::Group.failed())?;
+    }
+    for limit in plan.rlimits.iter().flatten() {
+        let value = libc::rlimit {
+            rlim_cur: limit.value,
+            rlim_max: limit.value,
+        };
+        // SAFETY: the value outlives the call.
+        raw::check(unsafe { libc::setrlimit(limit.resource as _, &raw const value) }).map_err(Stage::Limit.failed())?;
+    }
+    raw::hide_descriptors();
+    raw::default_signals();
+    Ok(())
+}
+
+/// Leaves the product's session and process group, so that a Ctrl-C there reaches only the product.
+fn leave_session() -> Result<(), Failure> {
+    raw::block_signals();
+    raw::default_child_signal();
+    // SAFETY: no memory is involved.
+    raw::check(unsafe { libc::setsid() })
+        .map_err(Stage::Session.failed())
+        .map(|_| ())
+}
+
+/// Asks to be killed when the single-threaded parent ends. A second line only: the channels are the first.
+fn die_with_parent() {
+    // SAFETY: plain setting of this process.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
+}

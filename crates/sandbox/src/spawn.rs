@@ -1,0 +1,235 @@
+//! Starting a worker: everything prepared before the fork, one closure after it, a handshake with the guard at the end.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::confine::{self, IdMaps, Plan};
+use crate::control::{Failure, REPORT, Report, Stage};
+use crate::limits::cgroup::Groups;
+use crate::limits::{Enforced, rlimit};
+use crate::spec::{Spec, Stdin, Tier};
+use crate::stray::MARKER;
+use crate::supervised::{Start, Supervised};
+
+/// Why a worker could not be started. Nothing is left running after any of these.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The program did not run.
+    #[error("cannot execute {program:?} ({hint})")]
+    Exec {
+        /// The program as asked for.
+        program: std::path::PathBuf,
+        /// What to do about it.
+        hint: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The working directory is not there.
+    #[error("working directory {cwd:?} cannot be used (create it, or name another)")]
+    Cwd {
+        /// The directory as asked for.
+        cwd: std::path::PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The worker could not be held safely, so its program was never run.
+    #[error("cannot confine worker {name:?}: {step} failed ({hint})")]
+    Confine {
+        /// The worker's name.
+        name: String,
+        /// What was being done.
+        step: &'static str,
+        /// What to do about it.
+        hint: &'static str,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The guard did not answer after the program was started; the worker was ended.
+    #[error("guard of worker {name:?} did not answer (is the machine out of memory or processes?)")]
+    Guard {
+        /// The worker's name.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Pipes, descriptors or processes ran out before the fork.
+    #[error("cannot prepare worker {name:?} (raise the limit of open files or processes)")]
+    Prepare {
+        /// The worker's name.
+        name: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// How long a guard may take to say hello; it needs microseconds on an idle machine.
+const HELLO: Duration = Duration::from_secs(10);
+
+/// Starts the worker; returns when its program is running. Needs a tokio runtime.
+pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
+    let prepare = |source| SpawnError::Prepare {
+        name: spec.name.clone(),
+        source,
+    };
+    check_cwd(&spec)?;
+    let tier = spec.tier.unwrap_or_else(Tier::best);
+    let mut enforced = Enforced::default();
+    let groups = Groups::create(&spec.limits, &mut enforced);
+    let doors = groups.open_doors().map_err(prepare)?;
+    let (ours, theirs) = UnixStream::pair().map_err(prepare)?;
+    let plan = Plan {
+        tier,
+        channel: theirs.as_raw_fd(),
+        maps: IdMaps::of_caller(),
+        groups: numbers(&doors),
+        rlimits: rlimit::choose(&spec.limits, tier, &mut enforced),
+    };
+    let mut command = command(&spec);
+    // SAFETY: `enter` only makes system calls on data prepared above; see `confine.rs`.
+    unsafe { command.pre_exec(move || confine::enter(&plan)) };
+    let spawned = command.spawn();
+    // From here the guard holds the only other end: its death is the end of the channel.
+    drop((theirs, doors));
+    ours.set_read_timeout(Some(HELLO)).map_err(prepare)?;
+    let child = spawned.map_err(|source| refused(&spec, &ours, source))?;
+    let (keeper, early) = await_hello(&ours).map_err(|source| SpawnError::Guard {
+        name: spec.name.clone(),
+        source,
+    })?;
+    let start = Start {
+        tier,
+        keeper,
+        groups,
+        enforced,
+        early,
+    };
+    Supervised::new(spec.name.clone(), child, ours, start).map_err(|source| SpawnError::Guard {
+        name: spec.name,
+        source,
+    })
+}
+
+fn check_cwd(spec: &Spec) -> Result<(), SpawnError> {
+    let directory = std::fs::metadata(&spec.cwd).and_then(|found| {
+        if found.is_dir() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    });
+    directory.map_err(|source| SpawnError::Cwd {
+        cwd: spec.cwd.clone(),
+        source,
+    })
+}
+
+fn numbers(doors: &[File]) -> [Option<libc::c_int>; confine::GROUPS] {
+    let mut numbers = [None; confine::GROUPS];
+    numbers
+        .iter_mut()
+        .zip(doors)
+        .for_each(|(slot, door)| *slot = Some(door.as_raw_fd()));
+    numbers
+}
+
+fn command(spec: &Spec) -> tokio::process::Command {
+    let mut command = tokio::process::Command::new(&spec.program);
+    command.args(&spec.args).current_dir(&spec.cwd).env_clear();
+    command.envs(spec.env.iter().map(|(name, value)| (name, value)));
+    if let Some(marker) = &spec.marker {
+        command.env(MARKER, marker);
+    }
+    command.stdin(match spec.stdin {
+        Stdin::Null => Stdio::null(),
+        Stdin::Pipe => Stdio::piped(),
+    });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Tells a step of ours that failed from a program that cannot run.
+fn refused(spec: &Spec, channel: &UnixStream, source: io::Error) -> SpawnError {
+    let mut failure = None;
+    while failure.is_none()
+        && let Ok(Some(report)) = next_report(channel)
+    {
+        if let Report::Failed(failed) = report {
+            failure = Some(failed);
+        }
+    }
+    match failure {
+        Some(Failure { stage, errno }) => SpawnError::Confine {
+            name: spec.name.clone(),
+            step: stage.describe(),
+            hint: confine_hint(stage),
+            source: io::Error::from_raw_os_error(errno),
+        },
+        None => SpawnError::Exec {
+            program: spec.program.clone(),
+            hint: exec_hint(spec, &source),
+            source,
+        },
+    }
+}
+
+pub(crate) fn confine_hint(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Unshare | Stage::Map => {
+            "the kernel or the container refuses user namespaces: allow them (sysctl user.max_user_namespaces, \
+             kernel.apparmor_restrict_unprivileged_userns=0), or let the subreaper tier be used"
+        }
+        Stage::Fork => "too many processes: end some, or raise the limit",
+        Stage::Group => "the control group vanished or refuses processes: start again",
+        Stage::Limit => "lower the limit asked for in the configuration",
+        Stage::Session | Stage::Signals | Stage::Reaper => "a system-call filter around this process may be too strict",
+    }
+}
+
+fn exec_hint(spec: &Spec, source: &io::Error) -> &'static str {
+    match source.raw_os_error() {
+        Some(libc::ENOENT) if spec.program.is_absolute() && spec.program.exists() => {
+            "the file is there, but the interpreter its first line or header names is not"
+        }
+        Some(libc::ENOENT) => "install it, or put its directory into the worker's PATH, or give the full path",
+        Some(libc::EACCES) => "make it executable, and every directory above it searchable",
+        Some(libc::ENOEXEC) => "it is not a program of this machine's kind",
+        Some(libc::E2BIG) => "arguments and environment are too long: pass the text on stdin or in a file",
+        Some(libc::EAGAIN) => "too many processes: end some, or raise the limit",
+        _ => "check the path and its permissions",
+    }
+}
+
+/// The pid the guard names, and the reports a very quick worker's guard sent before that.
+fn await_hello(channel: &UnixStream) -> io::Result<(libc::c_int, Vec<Report>)> {
+    let mut early = Vec::new();
+    loop {
+        match next_report(channel)? {
+            Some(Report::Hello(pid)) => return Ok((pid, early)),
+            Some(report) => early.push(report),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// Reads one report; `None` at the end of the channel.
+fn next_report(mut channel: &UnixStream) -> io::Result<Option<Report>> {
+    let mut bytes = [0; REPORT];
+    match io::Read::read_exact(&mut channel, &mut bytes) {
+        Ok(()) => Ok(Report::parse(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An exact handle to a process, or nothing when it is gone.
+pub(crate) fn handle_of(pid: libc::c_int) -> Option<OwnedFd> {
+    use std::os::fd::FromRawFd;
+    // SAFETY: a fresh descriptor nobody else owns.
+    crate::raw::pidfd_open(pid)
+        .ok()
+        .map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+}
