@@ -1,0 +1,374 @@
+//! The ports: what the engine needs of the outside. Few, coarse, object-safe.
+//!
+//! Whoever implements a port reports what it sees as [`Event`]s through an [`Observer`] while it works, and its result
+//! as the return value.
+
+use crate::{
+    agent::Agent,
+    decision::Choice,
+    effect::Effect,
+    event::Event,
+    finding::Validation,
+    id::{AgentName, CommitId, EffectId, ReviewId, RunId, Seq, SessionId, TaskId},
+    model::{ModelError, ModelReply, ModelRequest},
+    money::Usage,
+    outcome::Outcome,
+    permission::Question,
+    plan::{Plan, PlannedTask},
+    request::{Ground, Request},
+    review::Opinion,
+    time::At,
+};
+use serde::{Deserialize, Serialize};
+use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
+
+/// A future that can cross threads.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Takes what is seen of a worker, as it is seen.
+pub trait Observer: Send + Sync {
+    /// Records an observation ([`Event::is_observation`]). Must not block; what cannot be stored stops the run.
+    fn observe(&self, event: Event);
+
+    /// Asks a person for leave; answers when a decision is made, with [`Choice::Accept`] or [`Choice::Refuse`].
+    fn ask(&self, task: TaskId, question: Question, because: String) -> Boxed<'_, Choice>;
+}
+
+// ---- state ----------------------------------------------------------------------------------------------------
+
+/// An event as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Its number in its run.
+    pub seq: Seq,
+    /// When it happened.
+    pub at: At,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What one commit stores: all of it or nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// The newest event the writer knows; a commit on another one is refused.
+    pub after: Seq,
+    /// New events, numbered from `after` upwards without gaps.
+    pub events: Vec<Stored>,
+    /// Effects that the new events owe.
+    pub owed: Vec<(EffectId, Effect)>,
+    /// Effects that are no longer owed.
+    pub settled: Vec<EffectId>,
+    /// The row that lists show, if it changed.
+    pub row: Option<RunRow>,
+}
+
+/// A run as lists show it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// The state's word.
+    pub state: String,
+    /// The task text (bounded).
+    pub text: String,
+    /// The target folder.
+    pub target: String,
+    /// The session workspace.
+    pub workspace: String,
+    /// The workflow's name.
+    pub workflow: String,
+    /// 0 to 100.
+    pub percent: u8,
+    /// What it used.
+    pub usage: Usage,
+    /// Decisions that wait for a person.
+    pub decisions: u32,
+    /// `pending`, `applied` or `discarded`.
+    pub work: String,
+    /// Some answer came from a script.
+    pub scripted: bool,
+    /// When it was submitted.
+    pub created_at: At,
+    /// When its newest event happened.
+    pub updated_at: At,
+}
+
+/// A command that another process left for whoever drives the run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Posted {
+    /// Its place in the run's inbox.
+    pub number: u64,
+    /// The command.
+    pub command: crate::command::Command,
+}
+
+/// What can go wrong with the store.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else has written meanwhile.
+    #[error("the run has moved on to event {found}; event {expected} was expected")]
+    Conflict {
+        /// What the writer knew.
+        expected: Seq,
+        /// What there is.
+        found: Seq,
+    },
+    /// The database was written by a newer Maestria.
+    #[error("{path} was written by a newer maestria (schema {found}, this one knows {known}); upgrade maestria")]
+    Newer {
+        /// The database.
+        path: String,
+        /// Its schema.
+        found: u32,
+        /// The newest schema known here.
+        known: u32,
+    },
+    /// Another program holds the database.
+    #[error("{path} is locked by another program; close it (a database browser, a backup) and try again")]
+    Locked {
+        /// The database.
+        path: String,
+    },
+    /// No space, no right to write, or a disk that fails: nothing was acknowledged.
+    #[error(
+        "{path} cannot be written: {detail}; nothing was lost, free some space or mend the disk, then `maestria resume`"
+    )]
+    Unwritable {
+        /// The database.
+        path: String,
+        /// What the system said.
+        detail: String,
+    },
+    /// What was read makes no sense.
+    #[error("{path} is damaged: {detail}")]
+    Damaged {
+        /// The database.
+        path: String,
+        /// What was found.
+        detail: String,
+    },
+    /// The store is closed.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// Durable state: the log, what it owes, and the inbox.
+pub trait Store: Send + Sync {
+    /// Stores a batch durably. When it returns, a power cut loses nothing of it.
+    fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>>;
+
+    /// Events of a run after `after`, at most `limit`, in order.
+    fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>>;
+
+    /// Effects that a run owes, in order.
+    fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>>;
+
+    /// All runs, newest first.
+    fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>>;
+
+    /// Leaves a command for whoever drives the run; returns its number.
+    fn post(&self, run: RunId, command: crate::command::Command) -> Boxed<'_, Result<u64, StoreError>>;
+
+    /// Commands left and not yet answered, in order.
+    fn inbox(&self, run: RunId) -> Boxed<'_, Result<Vec<Posted>, StoreError>>;
+
+    /// Answers a command from the inbox: `None` when it was taken, or why it was refused.
+    fn answer(&self, run: RunId, number: u64, refused: Option<String>) -> Boxed<'_, Result<(), StoreError>>;
+
+    /// The answer to a posted command: `None` while it waits.
+    fn answered(&self, run: RunId, number: u64) -> Boxed<'_, Result<Option<Result<(), String>>, StoreError>>;
+}
+
+// ---- planning -------------------------------------------------------------------------------------------------
+
+/// What a planner is given.
+#[derive(Debug, Clone)]
+pub struct PlanJob {
+    /// The run.
+    pub run: RunId,
+    /// What was asked for.
+    pub request: Arc<Request>,
+    /// Where the work starts.
+    pub ground: Arc<Ground>,
+    /// Who is there.
+    pub agents: Vec<Agent>,
+}
+
+/// Makes plans.
+pub trait Planner: Send + Sync {
+    /// Makes a plan from one model call, or by rules when no model can be reached.
+    fn plan<'a>(&'a self, job: PlanJob, observer: &'a dyn Observer) -> Boxed<'a, Result<Plan, String>>;
+}
+
+// ---- agents ---------------------------------------------------------------------------------------------------
+
+/// A task that a worker is to execute.
+#[derive(Debug, Clone)]
+pub struct TaskJob {
+    /// The run.
+    pub run: RunId,
+    /// The task.
+    pub task: Arc<PlannedTask>,
+    /// Which attempt.
+    pub attempt: u16,
+    /// Who.
+    pub agent: AgentName,
+    /// The session to go on with.
+    pub session: Option<SessionId>,
+    /// The attempt was under way when Maestria died; its worktree holds what it had done.
+    pub recovering: bool,
+    /// What was asked for.
+    pub request: Arc<Request>,
+    /// The worktree, prepared and on the task's branch.
+    pub worktree: PathBuf,
+    /// The commit the worktree started from.
+    pub base: CommitId,
+    /// What the tasks it needs have reported: key, title, report.
+    pub evidence: Vec<(String, String, String)>,
+    /// What to heed besides the instructions.
+    pub guidance: Vec<String>,
+}
+
+/// A change that an agent is to judge.
+#[derive(Debug, Clone)]
+pub struct ReviewJob {
+    /// The run.
+    pub run: RunId,
+    /// The review.
+    pub review: ReviewId,
+    /// The task it belongs to, for freezing and stopping; `None` for the whole run.
+    pub task: Option<TaskId>,
+    /// Who judges.
+    pub reviewer: AgentName,
+    /// What was asked for, in the person's words, and the task's own title and instructions.
+    pub purpose: String,
+    /// The author's report.
+    pub report: String,
+    /// A folder with the change checked out; must not be changed.
+    pub checkout: PathBuf,
+    /// The change, as a unified diff (bounded).
+    pub diff: String,
+    /// Where artefacts of the review are kept.
+    pub artefacts: PathBuf,
+}
+
+/// What to do with a worker that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Freeze it where it stands.
+    Freeze,
+    /// Let it go on.
+    Thaw,
+    /// Interrupt it, then terminate it, then kill all it has left behind.
+    Stop,
+}
+
+/// Agents behind one port, whatever their transport.
+pub trait Agents: Send + Sync {
+    /// Who is there: each configured agent probed (version, flags, login), in order of preference.
+    fn probe<'a>(&'a self, only: &'a [AgentName]) -> Boxed<'a, Vec<Agent>>;
+
+    /// Executes a task to its end, repairs known problems on the way, and judges how it ended.
+    fn perform<'a>(&'a self, job: TaskJob, observer: &'a dyn Observer) -> Boxed<'a, Outcome>;
+
+    /// Has a change judged.
+    fn review<'a>(&'a self, job: ReviewJob, observer: &'a dyn Observer) -> Boxed<'a, Opinion>;
+
+    /// Freezes, thaws or stops the workers of a task. Does nothing when none runs.
+    fn control(&self, task: TaskId, control: Control) -> Boxed<'_, ()>;
+}
+
+// ---- repository -----------------------------------------------------------------------------------------------
+
+/// How a merge ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum MergeResult {
+    /// It is in.
+    Merged {
+        /// The merge commit; `None` when there was nothing to merge.
+        commit: Option<CommitId>,
+        /// The checks on the combined tree.
+        checks: Validation,
+    },
+    /// It does not fit; the run's branch is as it was before.
+    Bounced {
+        /// Files in conflict; empty when the checks failed.
+        conflicts: Vec<String>,
+        /// The failed checks.
+        checks: Validation,
+    },
+}
+
+/// A failure of git or of the file system, with a hint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what}{}", if .hint.is_empty() { String::new() } else { format!("; {}", .hint) })]
+pub struct RepositoryError {
+    /// What failed, with which value.
+    pub what: String,
+    /// What to do.
+    pub hint: String,
+}
+
+/// A run's place in the repository. All methods can be repeated: what is done already is found done.
+pub trait Repository: Send + Sync {
+    /// Checks the target, makes the session folders, the snapshot and the run's branch.
+    fn prepare<'a>(&'a self, run: RunId, request: &'a Request) -> Boxed<'a, Result<Ground, RepositoryError>>;
+
+    /// Opens the worktree of a task on a branch of its own, from the newest state of the run's branch if it is new.
+    /// An existing one is kept as it is, after a snapshot commit of what lies in it. With `onto`, the run's branch is
+    /// merged into it first, conflicts left as markers. Returns its folder and the commit it started from.
+    fn open<'a>(
+        &'a self,
+        run: &'a crate::run::Run,
+        task: TaskId,
+        onto: bool,
+    ) -> Boxed<'a, Result<(PathBuf, CommitId), RepositoryError>>;
+
+    /// The change of a task (or of the whole run) checked out read-only, with its diff (bounded), for a reviewer.
+    fn checkout<'a>(
+        &'a self,
+        run: &'a crate::run::Run,
+        review: ReviewId,
+        task: Option<TaskId>,
+    ) -> Boxed<'a, Result<(PathBuf, String), RepositoryError>>;
+
+    /// Removes what [`Repository::checkout`] made.
+    fn release<'a>(&'a self, run: &'a crate::run::Run, review: ReviewId) -> Boxed<'a, ()>;
+
+    /// Merges a task's change into the run's branch and checks the combined tree; undoes the merge if that fails.
+    fn merge<'a>(
+        &'a self,
+        run: &'a crate::run::Run,
+        task: TaskId,
+        check: bool,
+    ) -> Boxed<'a, Result<MergeResult, RepositoryError>>;
+
+    /// Runs the project's checks on the run's branch.
+    fn validate<'a>(&'a self, run: &'a crate::run::Run) -> Boxed<'a, Result<Validation, RepositoryError>>;
+
+    /// Rebuilds the run's branch from the tasks that are done.
+    fn rewind<'a>(&'a self, run: &'a crate::run::Run) -> Boxed<'a, Result<(), RepositoryError>>;
+
+    /// Brings the work onto the person's branch. Returns the commit there and how, for people.
+    fn apply<'a>(&'a self, run: &'a crate::run::Run) -> Boxed<'a, Result<(CommitId, String), RepositoryError>>;
+
+    /// Removes the run's branches and worktrees.
+    fn discard<'a>(&'a self, run: &'a crate::run::Run) -> Boxed<'a, Result<(), RepositoryError>>;
+
+    /// The run's change as a unified diff: of one task, or of the run's branch against its base.
+    fn diff<'a>(&'a self, run: &'a crate::run::Run, task: Option<TaskId>)
+    -> Boxed<'a, Result<String, RepositoryError>>;
+}
+
+// ---- models ---------------------------------------------------------------------------------------------------
+
+/// Model calls.
+pub trait Models: Send + Sync {
+    /// Calls a model; `on_text` gets the answer's text as it streams in.
+    fn call<'a>(
+        &'a self,
+        request: ModelRequest,
+        on_text: &'a (dyn Fn(&str) + Send + Sync),
+    ) -> Boxed<'a, Result<ModelReply, ModelError>>;
+}
