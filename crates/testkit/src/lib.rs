@@ -6,11 +6,14 @@
 //!   (binary `fake-agent`).
 //! * [`home`] — a HOME of its own and a cleared environment.
 //! * [`real`] — where the real agent CLIs are, and how each is pointed at the model server.
+//! * [`built`] — where those two binaries are, for the tests of other crates.
 //! * [`lines`] — a child process spoken to line by line, with deadlines instead of sleeps.
 //!
 //! It must never be a dependency of shipped code, reach beyond loopback, or read a key or a setting
 //! of the person who runs the tests. Start reading at [`model`], then [`real`].
 
+pub mod built;
+pub mod fake;
 pub mod home;
 pub mod lines;
 pub mod model;

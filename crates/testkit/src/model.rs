@@ -32,7 +32,9 @@
 //! # Faults
 //!
 //! `"faults":[{"kind":"status","status":429,"retry_after":1,"times":2}, …]` beside `steps`. Each has
-//! `times` (a number, default 1, or `"forever"`) and `at` (only on that step; default any).
+//! `times` (a number, default 1, or `"forever"`) and `at` (only on that step; default any). They are
+//! counted per server by the directive's text (or by the rule), so any word more after the directive
+//! starts the count anew.
 //!
 //! | kind | effect |
 //! | --- | --- |
@@ -163,3 +165,6 @@ impl Drop for ModelServer {
         self.task.abort();
     }
 }
+
+#[cfg(test)]
+mod tests;
