@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::home::clean_env;
 use crate::model::Dialect;
 
-/// Names the folder of the installed CLIs: a `node_modules` beside or the folder that holds it.
+/// Names the folder of the installed CLIs (absolute): the one that holds `node_modules`, or a `.bin` inside.
 pub const CACHE: &str = "MAESTRIA_CLI_CACHE";
 
 /// The key every CLI is given; the server takes any.
