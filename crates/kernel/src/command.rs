@@ -144,6 +144,13 @@ pub enum Command {
         /// The failed checks.
         checks: Validation,
     },
+    /// A merge could not even be tried: the repository or the disk does not let us.
+    Unmerged {
+        /// The task.
+        task: TaskId,
+        /// Why, with a hint.
+        reason: String,
+    },
     /// The checks on the final tree have ended.
     Validated {
         /// Their result.

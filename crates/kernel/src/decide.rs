@@ -139,6 +139,7 @@ fn handle(draft: &mut Draft, command: &Command) -> Result<(), Refused> {
             conflicts,
             checks,
         } => attempt::bounced(draft, *task, conflicts, checks),
+        Command::Unmerged { task, reason } => attempt::unmerged(draft, *task, reason),
         Command::Validated { checks } => gather::validated(draft, checks),
         Command::Rewound => gather::rewound(draft),
         Command::Applied { commit, how } => gather::applied(draft, commit, how),

@@ -8,7 +8,7 @@ use crate::{
     finding::Validation,
     id::{AgentName, CommitId, DecisionId, ReviewId, RunId, Seq, SessionId, TaskId, TaskKey},
     money::{Cost, Usage},
-    outcome::Outcome,
+    outcome::{Outcome, Verdict},
     plan::{PlanSource, PlannedTask, shares::Share},
     request::{Ground, Request},
     review::Review,
@@ -321,10 +321,11 @@ impl Run {
                 if outcome.session.is_some() {
                     t.session.clone_from(&outcome.session);
                 }
-                t.failures = if outcome.verdict.is_success() {
-                    0
-                } else {
-                    t.failures + 1
+                t.failures = match outcome.verdict {
+                    Verdict::Completed => 0,
+                    // Stopped on purpose: nobody's failure.
+                    Verdict::Interrupted => t.failures,
+                    _ => t.failures.saturating_add(1),
                 };
                 t.last_action = Some(format!("{}: {}", outcome.verdict, outcome.reason));
                 t.outcome = Some(Arc::new((**outcome).clone()));

@@ -220,6 +220,12 @@ pub(super) fn bounced(draft: &mut Draft, id: TaskId, conflicts: &[String], check
     Ok(())
 }
 
+pub(super) fn unmerged(draft: &mut Draft, id: TaskId, reason: &str) -> Result<(), Refused> {
+    merging(draft, id)?;
+    hold(draft, id, Stuck::Conflict, reason);
+    Ok(())
+}
+
 fn merging(draft: &Draft, id: TaskId) -> Result<(), Refused> {
     let task = draft.task(id)?;
     if task.state == TaskState::Merging {

@@ -1,0 +1,355 @@
+//! The loop that drives one run: messages in, commands decided and stored, effects performed.
+//!
+//! Everything that happens to a run while it is driven passes through one channel, so the loop is the only place where
+//! the run changes and no lock is needed.
+
+use crate::{
+    book::{Book, Committed},
+    engine::{EngineError, Ports},
+    journal::Journal,
+    observer::Reporter,
+    perform::{Snapshot, perform},
+};
+use maestria_kernel::{
+    Command, DecisionId, Effect, EffectId, Event, Refused, Run, TaskId,
+    decision::{About, Choice},
+    permission::Question,
+    port::{Control, Stored},
+    state::RunState,
+};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use tokio::{
+    sync::{broadcast, mpsc, oneshot, watch},
+    task::JoinSet,
+};
+
+/// Observations stored in one commit at the most.
+const MOST_OBSERVED: usize = 256;
+
+/// How often other processes' commands are looked for.
+const INBOX: Duration = Duration::from_millis(150);
+
+/// What to do when only a person can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Stay, and wait for the person.
+    Wait,
+    /// Leave; the run is gone on with by `resume`.
+    Leave,
+}
+
+/// Whether the driver is asked to go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// Stay.
+    No,
+    /// Pause the run, stop its workers gracefully, and go.
+    Pause,
+    /// Abort the run, then go.
+    Abort,
+}
+
+pub(crate) enum Message {
+    Command {
+        command: Box<Command>,
+        reply: Option<oneshot::Sender<Result<(), Refused>>>,
+    },
+    Observed(Box<Event>),
+    Asked {
+        task: TaskId,
+        question: Box<Question>,
+        because: String,
+        reply: oneshot::Sender<Choice>,
+    },
+}
+
+pub(crate) struct Driver {
+    ports: Ports,
+    book: Book,
+    journal: Journal,
+    news: broadcast::Sender<Arc<Stored>>,
+    messages: mpsc::Receiver<Message>,
+    reporter: Arc<Reporter>,
+    under_way: JoinSet<(EffectId, Option<Command>)>,
+    owed: BTreeMap<EffectId, Effect>,
+    /// Workers that wait for a person.
+    asking: BTreeMap<DecisionId, Vec<oneshot::Sender<Choice>>>,
+    /// Answers whose worker died before it heard them; given once to the same question of the same task.
+    unheard: Vec<(TaskId, Question, Choice)>,
+}
+
+impl Driver {
+    pub(crate) async fn start(
+        ports: Ports,
+        book: Book,
+        news: broadcast::Sender<Arc<Stored>>,
+        (sender, messages): (mpsc::Sender<Message>, mpsc::Receiver<Message>),
+    ) -> Result<Self, EngineError> {
+        let workspace = book
+            .run
+            .request
+            .as_ref()
+            .map(|r| r.workspace.clone())
+            .unwrap_or_default();
+        let journal = Journal::open(Path::new(&workspace), book.run.id, &*ports.store).await?;
+        let owed = book.owed().await?;
+        let mut driver = Self {
+            ports,
+            book,
+            journal,
+            news,
+            messages,
+            reporter: Arc::new(Reporter::new(sender)),
+            under_way: JoinSet::new(),
+            owed: BTreeMap::new(),
+            asking: BTreeMap::new(),
+            unheard: Vec::new(),
+        };
+        driver.recall_answers();
+        driver.begin(owed, true).await?;
+        Ok(driver)
+    }
+
+    /// Answers to permission questions of attempts that are still under way, given before a crash.
+    fn recall_answers(&mut self) {
+        for decision in &self.book.run.decisions {
+            let (About::Permission { task, question }, Some(answer)) = (&decision.about, &decision.answer) else {
+                continue;
+            };
+            let running = self.book.run.tasks.get(task).is_some_and(|t| {
+                t.state == maestria_kernel::state::TaskState::Running && t.dispatched_at <= Some(answer.at)
+            });
+            if running && answer.by != "withdrawn" {
+                self.unheard.push((*task, (**question).clone(), answer.choice));
+            }
+        }
+    }
+
+    /// Drives until nothing is owed any more, only a person can go on (and patience says leave), or it is asked to go.
+    pub(crate) async fn drive(
+        mut self,
+        patience: Patience,
+        mut leave: watch::Receiver<Leave>,
+    ) -> Result<Run, EngineError> {
+        let mut inbox = tokio::time::interval(INBOX);
+        inbox.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut asked_to_go = Leave::No;
+        loop {
+            if self.is_over(patience, asked_to_go) {
+                break;
+            }
+            tokio::select! {
+                Some(message) = self.messages.recv() => self.handle(message).await?,
+                Some(done) = self.under_way.join_next() => self.done(done).await?,
+                _ = inbox.tick() => self.read_inbox().await?,
+                Ok(()) = leave.changed() => {
+                    asked_to_go = *leave.borrow_and_update();
+                    self.go(asked_to_go).await?;
+                }
+            }
+        }
+        self.finish().await
+    }
+
+    fn is_over(&self, patience: Patience, leave: Leave) -> bool {
+        let busy = self.owed.values().any(|e| !matches!(e, Effect::Wake { .. }));
+        let stuck = matches!(self.book.run.state, RunState::Escalated(_) | RunState::Paused(_));
+        match self.book.run.state {
+            RunState::Completed | RunState::Failed | RunState::Aborted => !busy,
+            RunState::Active(_) | RunState::Escalated(_) | RunState::Paused(_) | RunState::Aborting => {
+                stuck && !busy && (patience == Patience::Leave || leave == Leave::Pause)
+            }
+        }
+    }
+
+    /// Nothing waits for a moment any more once the run is finished.
+    async fn finish(mut self) -> Result<Run, EngineError> {
+        if self.book.run.state.is_finished() {
+            let wakes = std::mem::take(&mut self.owed).into_keys().collect();
+            self.book.settle(wakes).await?;
+        }
+        self.under_way.shutdown().await;
+        Ok(self.book.run)
+    }
+
+    async fn go(&mut self, leave: Leave) -> Result<(), EngineError> {
+        let by = "terminal".to_owned();
+        match leave {
+            Leave::No => return Ok(()),
+            Leave::Pause => {
+                let _ = self.take(&Command::Pause { by }, Vec::new()).await?;
+                let working: Vec<TaskId> = self.book.run.tasks.keys().copied().collect();
+                for task in working {
+                    self.ports.agents.control(task, Control::Stop).await;
+                }
+            }
+            Leave::Abort => {
+                let command = Command::Abort {
+                    by,
+                    because: String::new(),
+                };
+                let _ = self.take(&command, Vec::new()).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, message: Message) -> Result<(), EngineError> {
+        match message {
+            Message::Command { command, reply } => {
+                let answer = self.take(&command, Vec::new()).await?;
+                if let Some(reply) = reply {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(answer);
+                }
+            }
+            Message::Observed(event) => self.observed(*event).await?,
+            Message::Asked {
+                task,
+                question,
+                because,
+                reply,
+            } => self.asked(task, *question, because, reply).await?,
+        }
+        Ok(())
+    }
+
+    /// Takes the observations that lie ready in one commit; the first other message is handled after them.
+    async fn observed(&mut self, first: Event) -> Result<(), EngineError> {
+        let mut seen = vec![first];
+        let mut next = None;
+        while seen.len() < MOST_OBSERVED {
+            match self.messages.try_recv() {
+                Ok(Message::Observed(event)) => seen.push(*event),
+                Ok(other) => {
+                    next = Some(other);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let committed = self.book.observe(seen).await?;
+        self.publish(committed).await?;
+        match next {
+            Some(message) => Box::pin(self.handle(message)).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn asked(
+        &mut self,
+        task: TaskId,
+        question: Question,
+        because: String,
+        reply: oneshot::Sender<Choice>,
+    ) -> Result<(), EngineError> {
+        if let Some(place) = self.unheard.iter().position(|(t, q, _)| *t == task && *q == question) {
+            let (_, _, choice) = self.unheard.remove(place);
+            let _ = reply.send(choice);
+            return Ok(());
+        }
+        let command = Command::Ask {
+            task,
+            question: Box::new(question.clone()),
+            because,
+        };
+        let _ = self.take(&command, Vec::new()).await?;
+        let same = |about: &About| matches!(about, About::Permission { task: t, question: q } if *t == task && **q == question);
+        match self.book.run.open_decisions().find(|d| same(&d.about)).map(|d| d.id) {
+            Some(decision) => self.asking.entry(decision).or_default().push(reply),
+            None => drop(reply.send(Choice::Refuse)),
+        }
+        Ok(())
+    }
+
+    async fn done(
+        &mut self,
+        done: Result<(EffectId, Option<Command>), tokio::task::JoinError>,
+    ) -> Result<(), EngineError> {
+        let (id, command) = match done {
+            Ok(done) => done,
+            Err(error) if error.is_cancelled() => return Ok(()),
+            Err(error) => {
+                return Err(EngineError::Bug {
+                    what: error.to_string(),
+                });
+            }
+        };
+        self.owed.remove(&id);
+        match command {
+            Some(command) => {
+                if let Err(refused) = self.take(&command, vec![id]).await? {
+                    tracing::debug!(%id, %refused, "a result came too late");
+                }
+            }
+            None => self.book.settle(vec![id]).await?,
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, command: &Command, settled: Vec<EffectId>) -> Result<Result<(), Refused>, EngineError> {
+        match self.book.take(command, settled).await? {
+            Ok(committed) => self.publish(committed).await.map(Ok),
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    /// Tells everybody what is now stored, and begins what it owes.
+    async fn publish(&mut self, committed: Committed) -> Result<(), EngineError> {
+        self.journal.append(&committed.events);
+        for stored in committed.events {
+            if let Event::DecisionWithdrawn { decision, .. } = &stored.event {
+                self.tell(*decision, Choice::Refuse);
+            }
+            // No listener is no error.
+            let _ = self.news.send(Arc::new(stored));
+        }
+        self.begin(committed.owed, false).await
+    }
+
+    async fn begin(&mut self, owed: Vec<(EffectId, Effect)>, recovering: bool) -> Result<(), EngineError> {
+        let snapshot: Snapshot = Arc::new(self.book.run.clone());
+        let mut told = Vec::new();
+        for (id, effect) in owed {
+            if let Effect::Tell { decision } = effect {
+                let answer = self
+                    .book
+                    .run
+                    .decision(decision)
+                    .and_then(|d| d.answer.as_ref())
+                    .map(|a| a.choice);
+                self.tell(decision, answer.unwrap_or(Choice::Refuse));
+                told.push(id);
+                continue;
+            }
+            self.owed.insert(id, effect.clone());
+            let (ports, run, reporter) = (self.ports.clone(), snapshot.clone(), self.reporter.clone());
+            self.under_way
+                .spawn(async move { (id, perform(&ports, &run, &effect, recovering, &*reporter).await) });
+        }
+        if !told.is_empty() {
+            self.book.settle(told).await?;
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, decision: DecisionId, choice: Choice) {
+        for reply in self.asking.remove(&decision).unwrap_or_default() {
+            let _ = reply.send(choice);
+        }
+    }
+
+    /// Takes what other processes left for this run.
+    async fn read_inbox(&mut self) -> Result<(), EngineError> {
+        let run = self.book.run.id;
+        for posted in self.ports.store.inbox(run).await? {
+            let refused = self
+                .take(&posted.command, Vec::new())
+                .await?
+                .err()
+                .map(|r| r.to_string());
+            self.ports.store.answer(run, posted.number, refused).await?;
+        }
+        Ok(())
+    }
+}
