@@ -1,0 +1,48 @@
+//! The wire form of events: kinds, versions, and kept logs of every version.
+
+use maestria_kernel::{Event, event};
+use std::{collections::BTreeSet, path::PathBuf};
+
+#[test]
+fn kinds_are_nouns_and_past_participles_and_unique() {
+    let kinds: BTreeSet<&str> = Event::KINDS.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds.len(), Event::KINDS.len());
+    for kind in kinds {
+        let (noun, verb) = kind.split_once('.').expect("noun.verbed");
+        assert!(
+            !noun.is_empty()
+                && !verb.is_empty()
+                && kind.bytes().all(|b| b.is_ascii_lowercase() || b == b'.' || b == b'_')
+        );
+    }
+}
+
+/// `tests/events/v1.jsonl` is a log as version 1 wrote it; it must stay readable for ever.
+#[test]
+fn kept_logs_stay_readable() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/events/v1.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let mut seen = 0;
+    for line in text.lines() {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let kind = value["kind"].as_str().unwrap();
+        let read = event::read(kind, 1, line).unwrap_or_else(|e| panic!("{e}\n{line}"));
+        assert_eq!(read.kind(), kind);
+        seen += 1;
+    }
+    assert!(seen > 20, "the kept log tells a whole run");
+}
+
+#[test]
+fn events_of_a_newer_maestria_are_named_not_guessed() {
+    for (kind, version) in [("run.teleported", 1), ("run.submitted", 9)] {
+        let error = event::read(kind, version, "{}").unwrap_err().to_string();
+        assert!(error.contains(kind) && error.contains("upgrade"), "{error}");
+    }
+    assert!(
+        event::read("run.ready", 1, "{")
+            .unwrap_err()
+            .to_string()
+            .contains("run.ready")
+    );
+}

@@ -1,0 +1,428 @@
+//! Whole runs, decided step by step.
+
+use crate::scene::{Scene, agent, develop, edits, passed, task, three};
+use maestria_kernel::{
+    At, Command, Cost, Effect, Event, Refused, Usage,
+    agent::Vendor,
+    decision::{About, Choice, Stuck},
+    outcome::{Outcome, Verdict},
+    permission::{Action, Question},
+    plan::TaskKind,
+    review::ReviewVerdict,
+    state::{Phase, RunState, TaskState},
+    workflow::Stage,
+};
+
+fn two_edits() -> Scene {
+    Scene::new(three(), develop(), edits(&[(1, &[]), (2, &[])]))
+}
+
+#[test]
+fn a_run_goes_from_plan_to_completed() {
+    let mut s = Scene::new(three(), develop(), {
+        let mut tasks = edits(&[(2, &["E1"]), (3, &["E1"])]);
+        tasks.insert(0, task(1, TaskKind::Investigate, &[]));
+        tasks
+    });
+    assert_eq!(s.run.state, RunState::Active(Phase::Executing));
+    assert_eq!((s.state(1), s.state(2)), (TaskState::Running, TaskState::Waiting));
+    s.finish(1, Verdict::Completed);
+    assert_eq!(
+        (s.state(1), s.state(2), s.state(3)),
+        (TaskState::Done, TaskState::Running, TaskState::Running)
+    );
+    s.finish(2, Verdict::Completed);
+    s.finish(3, Verdict::Completed);
+    s.review(2, Some(ReviewVerdict::Approve));
+    s.review(3, Some(ReviewVerdict::Approve));
+    assert_eq!(
+        (s.state(2), s.state(3)),
+        (TaskState::Merging, TaskState::Approved),
+        "the merge queue is serial"
+    );
+    s.merge(2);
+    s.merge(3);
+    assert_eq!(s.run.state, RunState::Active(Phase::Validating));
+    assert!(s.owed.contains(&Effect::Validate));
+    s.ok(Command::Validated { checks: passed(true) });
+    assert_eq!(s.run.state, RunState::Completed);
+    assert_eq!(s.run.confidence.unwrap().score.0, 1000);
+    assert_eq!(s.owed.last(), Some(&Effect::Summarise));
+}
+
+#[test]
+fn requested_changes_go_back_to_the_author_and_end_with_a_person() {
+    let mut s = two_edits();
+    for round in 0..2 {
+        s.finish(1, Verdict::Completed);
+        s.review(1, Some(ReviewVerdict::RequestChanges));
+        let author = &s.run.tasks[&s.id(1)];
+        assert_eq!((author.state, author.rework), (TaskState::Running, round + 1));
+        assert!(
+            author.guidance[0].contains("A reviewer asks for changes"),
+            "{:?}",
+            author.guidance
+        );
+    }
+    s.finish(1, Verdict::Completed);
+    s.review(1, Some(ReviewVerdict::RequestChanges));
+    assert_eq!(s.state(1), TaskState::Held);
+    assert_eq!(
+        s.run.state,
+        RunState::Active(Phase::Executing),
+        "the other branch goes on"
+    );
+    s.smooth(2);
+    assert_eq!(s.run.state, RunState::Escalated(Phase::Executing));
+    s.answer(Choice::Accept);
+    assert_eq!(s.state(1), TaskState::Merging);
+}
+
+#[test]
+fn an_unsure_reviewer_is_followed_by_another_then_by_a_person() {
+    let mut s = two_edits();
+    s.finish(1, Verdict::Completed);
+    let first = s.run.review(s.awaited(1)).unwrap().reviewer.clone();
+    s.review(1, Some(ReviewVerdict::Unsure));
+    let second = s.run.review(s.awaited(1)).unwrap().reviewer.clone();
+    assert_ne!(first, second);
+    s.review(1, None);
+    assert_eq!(s.state(1), TaskState::Held);
+}
+
+#[test]
+fn failed_attempts_back_off_then_another_agent_then_a_person() {
+    let mut s = Scene::new(
+        vec![agent("claude", Vendor::Claude), agent("codex", Vendor::Codex)],
+        develop(),
+        edits(&[(1, &[])]),
+    );
+    let mut agents = Vec::new();
+    let mut guard = 0;
+    while s.state(1) != TaskState::Held {
+        guard += 1;
+        assert!(guard < 50, "this must end");
+        match s.state(1) {
+            TaskState::Running => {
+                agents.push(s.run.tasks[&s.id(1)].agent.clone().unwrap().to_string());
+                s.finish(1, Verdict::Crashed);
+            }
+            TaskState::Parked => {
+                s.now = s.run.tasks[&s.id(1)].parked_until.unwrap();
+                s.ok(Command::Wake);
+            }
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!(agents, ["claude", "claude", "claude", "codex", "codex", "codex"]);
+    assert_eq!(s.run.state, RunState::Escalated(Phase::Executing));
+    s.answer(Choice::Skip);
+    assert_eq!(s.run.state, RunState::Failed, "nothing could be done");
+    s.ok(Command::Retry { by: "ada".to_owned() });
+    assert_eq!(s.state(1), TaskState::Running);
+}
+
+#[test]
+fn who_is_not_logged_in_is_benched_and_the_tier_goes_down() {
+    let mut s = two_edits();
+    let before = s.run.tasks[&s.id(1)].agent.clone();
+    s.finish(1, Verdict::NotLoggedIn);
+    let kinds = s.kinds();
+    assert!(kinds.contains(&"agent.benched") && kinds.iter().filter(|k| **k == "tier.chosen").count() == 2);
+    assert_eq!(s.state(1), TaskState::Running);
+    assert_ne!(s.run.tasks[&s.id(1)].agent, before, "another agent takes over");
+}
+
+#[test]
+fn a_rate_limit_parks_until_the_reset_when_nobody_else_is_there() {
+    let mut s = Scene::new(vec![agent("claude", Vendor::Claude)], develop(), edits(&[(1, &[])]));
+    let id = s.id(1);
+    let mut outcome = Outcome::bare(Verdict::RateLimited, "429");
+    outcome.retry_at = Some(At(99_000));
+    s.ok(Command::Finish {
+        task: id,
+        attempt: 1,
+        outcome: Box::new(outcome),
+    });
+    assert_eq!(s.state(1), TaskState::Parked);
+    assert!(s.owed.contains(&Effect::Wake { at: At(99_000) }));
+    s.ok(Command::Wake);
+    assert_eq!(s.state(1), TaskState::Parked, "the reset has not come");
+    s.now = At(99_000);
+    s.ok(Command::Wake);
+    assert_eq!(s.state(1), TaskState::Running);
+}
+
+#[test]
+fn conflicts_and_failing_checks_go_back_to_the_author() {
+    let mut s = two_edits();
+    s.finish(1, Verdict::Completed);
+    s.review(1, Some(ReviewVerdict::Approve));
+    s.bounce(1, &["src/a.rs"]);
+    assert!(s.run.tasks[&s.id(1)].guidance[0].contains("src/a.rs"));
+    s.finish(1, Verdict::Completed);
+    s.review(1, Some(ReviewVerdict::Approve));
+    s.bounce(1, &[]);
+    assert!(s.run.tasks[&s.id(1)].guidance[0].contains("make test"));
+    s.finish(1, Verdict::Completed);
+    s.review(1, Some(ReviewVerdict::Approve));
+    s.bounce(1, &[]);
+    assert_eq!(s.state(1), TaskState::Held);
+    let decision = s.run.open_decisions().next().unwrap();
+    assert!(matches!(
+        decision.about,
+        About::Task {
+            stuck: Stuck::Checks,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn pausing_freezes_and_resuming_thaws() {
+    let mut s = two_edits();
+    s.ok(Command::Pause { by: "ada".to_owned() });
+    let frozen = s.owed.iter().filter(|e| matches!(e, Effect::Freeze { .. })).count();
+    assert_eq!(frozen, 2);
+    s.finish(1, Verdict::Completed);
+    assert_eq!(
+        s.run.state,
+        RunState::Paused(Phase::Executing),
+        "results are taken, but nothing new begins"
+    );
+    assert!(matches!(
+        s.take(&Command::Pause { by: "ada".to_owned() }),
+        Err(Refused::State { .. })
+    ));
+    s.ok(Command::Resume { by: "ada".to_owned() });
+    assert!(s.owed.iter().any(|e| matches!(e, Effect::Thaw { .. })));
+    assert_eq!(s.run.state, RunState::Active(Phase::Executing));
+}
+
+#[test]
+fn an_interrupted_attempt_goes_on_after_the_pause_and_is_nobodys_failure() {
+    let mut s = two_edits();
+    s.ok(Command::Pause {
+        by: "terminal".to_owned(),
+    });
+    s.finish(1, Verdict::Interrupted);
+    let t = &s.run.tasks[&s.id(1)];
+    assert_eq!((t.state, t.failures), (TaskState::Ready, 0));
+    s.ok(Command::Resume { by: "ada".to_owned() });
+    assert_eq!((s.state(1), s.run.tasks[&s.id(1)].attempt), (TaskState::Running, 2));
+}
+
+#[test]
+fn an_aborted_run_ends_with_its_last_worker() {
+    let mut s = two_edits();
+    s.ok(Command::Abort {
+        by: "ada".to_owned(),
+        because: "changed my mind".to_owned(),
+    });
+    assert_eq!(s.run.state, RunState::Aborting);
+    assert_eq!(s.owed.iter().filter(|e| matches!(e, Effect::Stop { .. })).count(), 2);
+    s.finish(1, Verdict::Interrupted);
+    assert_eq!(s.run.state, RunState::Aborting, "one is still alive");
+    s.finish(2, Verdict::Interrupted);
+    assert_eq!(s.run.state, RunState::Aborted);
+}
+
+#[test]
+fn failed_checks_are_mended_once_then_a_person_decides() {
+    let mut s = two_edits();
+    s.smooth(1);
+    s.smooth(2);
+    s.ok(Command::Validated { checks: passed(false) });
+    assert_eq!(s.run.state, RunState::Active(Phase::Executing));
+    let fix = s.run.ordered().last().unwrap().plan.id;
+    s.ok(Command::Finish {
+        task: fix,
+        attempt: 1,
+        outcome: Box::new(Outcome::bare(Verdict::Completed, "mended")),
+    });
+    let review = s.run.reviews.last().unwrap().id;
+    let opinion = maestria_kernel::review::Opinion {
+        verdict: Some(ReviewVerdict::Approve),
+        text: String::new(),
+        findings: Vec::new(),
+    };
+    s.ok(Command::Reviewed { review, opinion });
+    s.ok(Command::Merged {
+        task: fix,
+        commit: None,
+        checks: passed(true),
+    });
+    assert_eq!(s.run.state, RunState::Active(Phase::Validating));
+    s.ok(Command::Validated { checks: passed(false) });
+    assert_eq!(s.run.state, RunState::Escalated(Phase::Validating));
+    s.answer(Choice::Accept);
+    assert_eq!(s.run.state, RunState::Completed);
+}
+
+#[test]
+fn low_confidence_asks_and_expiry_takes_nothing() {
+    let mut workflow = develop();
+    workflow.stages.retain(|stage| *stage != Stage::Review);
+    let mut s = Scene::new(three(), workflow, edits(&[(1, &[])]));
+    s.finish(1, Verdict::Completed);
+    s.merge(1);
+    s.ok(Command::Validated {
+        checks: maestria_kernel::finding::Validation::none(),
+    });
+    assert_eq!(s.run.state, RunState::Escalated(Phase::Validating));
+    s.now = s.run.open_decisions().next().unwrap().expires_at;
+    s.ok(Command::Wake);
+    assert_eq!(s.run.state, RunState::Aborted, "nobody answered: nothing is taken");
+}
+
+#[test]
+fn a_spent_budget_freezes_and_asks() {
+    let mut s = two_edits();
+    s.run.budget = Some(Cost(1_000_000));
+    let call = |cost| {
+        let usage = Usage {
+            cost: Cost(cost),
+            ..Usage::default()
+        };
+        let event = Event::ModelCalled {
+            task: None,
+            model: "m".to_owned(),
+            usage,
+            millis: 0,
+            scripted: false,
+        };
+        Command::Observe { event: Box::new(event) }
+    };
+    s.ok(call(900_000));
+    assert_eq!(s.run.state, RunState::Active(Phase::Executing));
+    s.ok(call(200_000));
+    assert_eq!(s.run.state, RunState::Escalated(Phase::Executing));
+    assert_eq!(s.owed.iter().filter(|e| matches!(e, Effect::Freeze { .. })).count(), 2);
+    s.answer(Choice::Stop);
+    assert_eq!(s.run.state, RunState::Aborting);
+}
+
+#[test]
+fn a_worker_asks_once_and_hears_the_answer() {
+    let mut s = two_edits();
+    let question = Question {
+        tool: "Bash".to_owned(),
+        action: Action::Run {
+            command: "git push".to_owned(),
+        },
+    };
+    let ask = Command::Ask {
+        task: s.id(1),
+        question: Box::new(question),
+        because: "rule".to_owned(),
+    };
+    s.ok(ask.clone());
+    s.ok(ask);
+    assert_eq!(s.run.open_decisions().count(), 1);
+    assert_eq!(s.run.state, RunState::Active(Phase::Executing), "others go on");
+    s.answer(Choice::Refuse);
+    assert!(matches!(s.owed.last(), Some(Effect::Tell { .. })));
+    let decision = s.run.decisions[0].id;
+    let again = Command::Answer {
+        decision,
+        choice: None,
+        approve: true,
+        by: "bob".to_owned(),
+        because: String::new(),
+    };
+    assert!(matches!(s.take(&again), Err(Refused::Answered { .. })));
+}
+
+#[test]
+fn late_and_doubled_reports_are_refused() {
+    let mut s = two_edits();
+    s.finish(1, Verdict::Completed);
+    let outcome = Box::new(Outcome::bare(Verdict::Completed, ""));
+    let late = Command::Finish {
+        task: s.id(1),
+        attempt: 1,
+        outcome,
+    };
+    assert_eq!(
+        s.take(&late),
+        Err(Refused::Stale {
+            task: s.id(1),
+            attempt: 1
+        })
+    );
+    let review = s.awaited(1);
+    s.review(1, Some(ReviewVerdict::Approve));
+    let opinion = maestria_kernel::review::Opinion {
+        verdict: None,
+        text: String::new(),
+        findings: Vec::new(),
+    };
+    assert_eq!(
+        s.take(&Command::Reviewed { review, opinion }),
+        Err(Refused::NoReview(review))
+    );
+}
+
+#[test]
+fn rerunning_a_task_redoes_what_needs_it_and_keeps_the_rest() {
+    let mut s = Scene::new(three(), develop(), edits(&[(1, &[]), (2, &["E1"]), (3, &[])]));
+    s.smooth(1);
+    s.smooth(3);
+    s.smooth(2);
+    s.ok(Command::Validated { checks: passed(true) });
+    s.ok(Command::Rerun {
+        from: s.id(1),
+        by: "ada".to_owned(),
+    });
+    assert_eq!(s.owed.last(), Some(&Effect::Rewind));
+    assert_eq!(
+        (s.state(1), s.state(2), s.state(3)),
+        (TaskState::Waiting, TaskState::Waiting, TaskState::Done)
+    );
+    s.ok(Command::Rewound);
+    assert_eq!((s.state(1), s.state(2)), (TaskState::Running, TaskState::Waiting));
+}
+
+#[test]
+fn the_plan_workflow_stops_after_the_plan() {
+    let mut workflow = develop();
+    workflow.stages = vec![Stage::Plan];
+    let s = Scene::new(three(), workflow, edits(&[(1, &[])]));
+    assert_eq!(s.run.state, RunState::Completed);
+    assert!(!s.kinds().contains(&"task.dispatched"));
+}
+
+#[test]
+fn a_task_that_runs_long_is_reviewed_meanwhile() {
+    let mut s = two_edits();
+    s.now = s.run.review_due(s.id(1));
+    s.ok(Command::Wake);
+    let review = s.run.review(s.awaited(1)).unwrap();
+    assert_eq!(review.trigger, maestria_kernel::review::Trigger::Elapsed);
+    assert_eq!(s.state(1), TaskState::Running);
+}
+
+/// Writes the kept log that `events.rs` reads, when asked to (`KEEP_EVENTS=1`), and checks that this version's events
+/// survive a round trip.
+#[test]
+fn events_survive_their_wire_form() {
+    let mut s = two_edits();
+    s.finish(1, Verdict::Completed);
+    s.review(1, Some(ReviewVerdict::RequestChanges));
+    s.smooth(1);
+    s.finish(2, Verdict::Crashed);
+    s.smooth(2);
+    s.ok(Command::Validated { checks: passed(true) });
+    let mut lines = String::new();
+    for event in &s.log {
+        let text = serde_json::to_string(event).unwrap();
+        let back = maestria_kernel::event::read(event.kind(), event.version(), &text).unwrap();
+        assert_eq!(&back, event);
+        lines.push_str(&text);
+        lines.push('\n');
+    }
+    if std::env::var_os("KEEP_EVENTS").is_some() {
+        let path = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/events/v1.jsonl");
+        std::fs::write(path, lines).unwrap();
+    }
+}
