@@ -1,0 +1,155 @@
+//! How a coding CLI is configured: the table `[agents.NAME]` of the configuration file.
+
+use maestria_kernel::agent::Vendor;
+use maestria_sandbox::Limits;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, path::PathBuf};
+
+/// Which agent a command is: what it writes, which flags it takes, which problems it is known for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// Claude Code.
+    Claude,
+    /// Codex CLI.
+    Codex,
+    /// Gemini CLI.
+    Gemini,
+    /// opencode.
+    Opencode,
+    /// Qwen Code.
+    Qwen,
+    /// Any other program that speaks the Agent Client Protocol on its stdin and stdout.
+    Acp,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Claude,
+        Self::Codex,
+        Self::Gemini,
+        Self::Opencode,
+        Self::Qwen,
+        Self::Acp,
+    ];
+
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Codex => "codex",
+            Self::Gemini => "gemini",
+            Self::Opencode => "opencode",
+            Self::Qwen => "qwen",
+            Self::Acp => "acp",
+        }
+    }
+
+    /// The kind that a word names.
+    pub fn named(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// The vendor of an agent of this kind that is configured as `name`.
+    pub fn vendor(self, name: &str) -> Vendor {
+        match self {
+            Self::Claude => Vendor::Claude,
+            Self::Codex => Vendor::Codex,
+            Self::Gemini => Vendor::Gemini,
+            Self::Opencode | Self::Qwen | Self::Acp => Vendor::Other(name.to_owned()),
+        }
+    }
+}
+
+/// How Maestria speaks with an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// The agent's two-way protocol: permissions are asked before the effect, turns can be interrupted.
+    TwoWay,
+    /// One prompt on the command line and a stream of events back: the fallback.
+    OneShot,
+}
+
+/// One configured agent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AgentConfig {
+    /// What it is; by default the kind that the table or the command is named after, else `acp`.
+    pub kind: Option<Kind>,
+    /// The program: a path, or a name to look up in `PATH`. By default the table's name.
+    pub command: Option<String>,
+    /// Arguments before the protocol's own.
+    pub args: Vec<String>,
+    /// Environment of the agent, over the few variables it gets anyway. Keys belong here.
+    pub env: BTreeMap<String, String>,
+    /// Variables of the caller's environment to hand on by name; nothing of it is handed on otherwise.
+    pub pass_env: Vec<String>,
+    /// The model to ask for; by default the agent's own choice.
+    pub model: Option<String>,
+    /// Directories outside the worktree that the agent may be allowed, one at a time and only when it asks.
+    pub allow_dirs: Vec<PathBuf>,
+    /// How to speak with it; by default two-way where the program can.
+    pub transport: Option<Transport>,
+    /// Keeps the person's own login out of the agent's private HOME.
+    pub isolate_login: bool,
+    /// The home directory whose login is used; by default the caller's.
+    pub login_from: Option<PathBuf>,
+    /// Lets the agent load the repository's own agent settings (hooks, MCP servers), which may run commands.
+    pub trust_project: bool,
+    /// What each of its processes may use.
+    pub limits: Limits,
+    /// Seconds of silence after which an attempt is given up; 0: never.
+    pub idle_seconds: u64,
+    /// Seconds after which an attempt is given up however busy it is; 0: never.
+    pub most_seconds: u64,
+    /// Seconds a process may live on after its final event.
+    pub linger_seconds: u64,
+    /// Seconds each polite step of stopping may take: interrupt, then TERM, then kill.
+    pub grace_seconds: u64,
+}
+
+impl Default for AgentConfig {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            command: None,
+            args: Vec::new(),
+            env: BTreeMap::new(),
+            pass_env: Vec::new(),
+            model: None,
+            allow_dirs: Vec::new(),
+            transport: None,
+            isolate_login: false,
+            login_from: None,
+            trust_project: false,
+            limits: Limits::default(),
+            idle_seconds: 600,
+            most_seconds: 3600,
+            linger_seconds: 30,
+            grace_seconds: 5,
+        }
+    }
+}
+
+impl AgentConfig {
+    /// The kind of an agent configured as `name`.
+    pub fn kind(&self, name: &str) -> Kind {
+        let program = self.program(name);
+        let stem = PathBuf::from(&program);
+        let stem = stem
+            .file_stem()
+            .map(|stem| stem.to_string_lossy().into_owned())
+            .unwrap_or_default();
+        self.kind
+            .or_else(|| Kind::named(name))
+            .or_else(|| Kind::named(&stem))
+            .unwrap_or(Kind::Acp)
+    }
+
+    /// The program of an agent configured as `name`.
+    pub fn program(&self, name: &str) -> String {
+        self.command.clone().unwrap_or_else(|| name.to_owned())
+    }
+}
