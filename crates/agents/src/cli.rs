@@ -10,15 +10,25 @@ pub mod asked;
 pub mod claude;
 pub mod codex;
 pub mod config;
+pub mod drive;
 pub mod gemini;
+pub mod home;
+pub mod launch;
 pub mod lines;
 pub mod notes;
 pub mod opencode;
+pub mod probe;
+pub mod prompt;
 pub mod reader;
+pub mod repair;
+pub mod slot;
 pub mod stderr;
+pub mod talk;
 #[cfg(test)]
 mod tests;
 pub mod text;
+pub mod worker;
 
 pub use config::{AgentConfig, Kind, Transport};
 pub use reader::{Dialect, Reader};
+pub use worker::{CliAgent, Surroundings};

@@ -145,3 +145,46 @@ pub fn summary(question: &Question) -> String {
     };
     one_line(&text, 200)
 }
+
+/// An action in words, for an agent that is told what to do instead.
+pub fn of_action(action: &Action) -> String {
+    match action {
+        Action::Read { paths } | Action::Write { paths } => paths.join(", "),
+        Action::Run { command } => command.clone(),
+        Action::Fetch { url } => url.clone(),
+        Action::Other { tool } => tool.clone(),
+    }
+}
+
+/// A tool's input with what the policy made of it: paths one by one, or the command.
+pub fn rewritten(input: &Value, question: &Question, action: &Action) -> Value {
+    let mut input = input.clone();
+    match (&question.action, action) {
+        (Action::Write { paths: from }, Action::Write { paths: to })
+        | (Action::Read { paths: from }, Action::Read { paths: to }) => {
+            for (from, to) in from.iter().zip(to) {
+                replace(&mut input, from, to);
+            }
+        }
+        (Action::Run { .. }, Action::Run { command }) => {
+            let key = if input.get("cmd").is_some() { "cmd" } else { "command" };
+            input[key] = Value::String(command.clone());
+        }
+        _ => {}
+    }
+    input
+}
+
+/// Replaces a path where the input names it: under a key for paths, or in a list of them. Contents are left alone.
+fn replace(input: &mut Value, from: &str, to: &str) {
+    let new = || Value::String(to.to_owned());
+    for key in PATHS {
+        if input[key].as_str() == Some(from) {
+            input[key] = new();
+        }
+    }
+    for key in ["paths", "files"] {
+        let items = input.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten();
+        items.filter(|item| item.as_str() == Some(from)).for_each(|item| *item = new());
+    }
+}

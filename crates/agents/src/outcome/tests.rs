@@ -1,7 +1,7 @@
 use super::{
     Ended, Evidence, Exit, Expect, judge, report,
     seen::{By, Denial, End, Reset, Seen, Trouble},
-    tree::{GitTree, Tree, TreeFacts},
+    tree::{TreeFacts, commit, fingerprint, look},
 };
 use crate::cli::config::Kind;
 use maestria_kernel::{
@@ -260,11 +260,13 @@ fn repository() -> (tempfile::TempDir, CommitId) {
 #[tokio::test]
 async fn the_tree_shows_new_changed_and_committed_files_and_is_committed_once() {
     let (root, base) = repository();
-    let tree = GitTree::new(root.path());
-    assert_eq!(tree.commit(&base, "nothing").await.unwrap(), None);
+    let trailers = [("Maestria-Task", "t".to_owned())];
+    assert_eq!(commit(root.path(), &base, "nothing", &trailers).await.unwrap(), None);
+    let before = fingerprint(root.path()).await.unwrap();
     std::fs::write(root.path().join("new file.txt"), "a\nb\n").unwrap();
     std::fs::write(root.path().join("old.txt"), "two\n").unwrap();
-    let facts = tree.evidence(&base).await.unwrap();
+    assert_ne!(fingerprint(root.path()).await.unwrap(), before);
+    let facts = look(root.path(), &base).await.unwrap();
     let files: Vec<_> = facts
         .files
         .iter()
@@ -272,45 +274,11 @@ async fn the_tree_shows_new_changed_and_committed_files_and_is_committed_once() 
         .collect();
     assert_eq!(files, [("new file.txt", 2, 0), ("old.txt", 1, 1)]);
     assert!(facts.has("old.txt") && facts.has(&root.path().join("new file.txt").display().to_string()));
-    let commit = tree.commit(&base, "work\n\nMaestria-Task: t").await.unwrap().unwrap();
-    assert_eq!(tree.commit(&base, "again").await.unwrap(), Some(commit.clone()));
-    assert_eq!(
-        git(
-            root.path(),
-            &["log", "-1", "--format=%an %(trailers:key=Maestria-Task,valueonly)"]
-        ),
-        "Maestria t"
-    );
-    assert_eq!(
-        tree.evidence(&base).await.unwrap().files.len(),
-        2,
-        "a commit is still a change"
-    );
-}
-
-#[tokio::test]
-async fn nothing_the_repository_brings_along_is_executed() {
-    let (root, base) = repository();
-    let mark = root.path().join("executed");
-    let script = format!("#!/bin/sh\ntouch {}\n", mark.display());
-    let hook = root.path().join(".git/hooks/pre-commit");
-    std::fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    std::fs::write(&hook, &script).unwrap();
-    let run = root.path().join(".git/run.sh");
-    std::fs::write(&run, &script).unwrap();
-    for file in [&hook, &run] {
-        std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    }
-    for key in ["core.fsmonitor", "diff.external", "diff.x.textconv", "diff.x.command"] {
-        git(root.path(), &["config", key, &run.display().to_string()]);
-    }
-    std::fs::write(root.path().join(".gitattributes"), "*.txt diff=x\n").unwrap();
-    std::fs::write(root.path().join("old.txt"), "changed\n").unwrap();
-    let tree = GitTree::new(root.path());
-    tree.evidence(&base).await.unwrap();
-    tree.fingerprint().await.unwrap();
-    tree.commit(&base, "work").await.unwrap();
-    assert!(!mark.exists());
+    let first = commit(root.path(), &base, "work", &trailers).await.unwrap().unwrap();
+    assert_eq!(commit(root.path(), &base, "again", &trailers).await.unwrap(), Some(first));
+    let words = git(root.path(), &["log", "-1", "--format=%an %(trailers:key=Maestria-Task,valueonly)"]);
+    assert_eq!(words, "Maestria t");
+    assert_eq!(look(root.path(), &base).await.unwrap().files.len(), 2, "a commit is still a change");
 }
 
 #[test]

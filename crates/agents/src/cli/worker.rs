@@ -1,0 +1,174 @@
+//! A configured coding CLI as a [`Worker`]: prepares its home, drives its processes, repairs, judges, commits, reports.
+
+mod attempt;
+mod reviewing;
+
+use crate::{
+    cli::{
+        config::{AgentConfig, Kind, Transport},
+        drive::Times,
+        launch::{Grants, launch},
+        probe::{self, Probes},
+        reader::Dialect,
+        slot::Slots,
+        talk::Turn,
+    },
+    roster::Worker,
+};
+use maestria_kernel::{
+    TaskId,
+    agent::{Agent, Role},
+    id::{AgentName, SessionId},
+    money::Usage,
+    outcome::Outcome,
+    port::{Boxed, Control, Observer, ReviewJob, TaskJob},
+    review::Opinion,
+    time::At,
+};
+use maestria_sandbox::Spec;
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+/// What surrounds Maestria: the caller's environment, of which workers get a few variables, and a folder for what was
+/// found out about agents.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The caller's environment.
+    pub env: BTreeMap<String, String>,
+    /// Where probes are remembered between two runs; `None`: nowhere.
+    pub cache: Option<PathBuf>,
+}
+
+impl Surroundings {
+    /// Those of this process. Variables that are not UTF-8 are left out.
+    pub fn of_process(cache: Option<PathBuf>) -> Self {
+        let pairs = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        Self {
+            env: pairs.collect(),
+            cache,
+        }
+    }
+
+    /// The person's home.
+    pub fn home(&self) -> Option<PathBuf> {
+        self.env.get("HOME").map(PathBuf::from)
+    }
+}
+
+/// A coding CLI.
+#[derive(Debug)]
+pub struct CliAgent {
+    pub(super) name: AgentName,
+    pub(super) kind: Kind,
+    pub(super) config: AgentConfig,
+    pub(super) around: Arc<Surroundings>,
+    pub(super) probes: Probes,
+    slots: Slots,
+    /// What each session has used so far, for dialects that count over a whole session.
+    counted: Mutex<HashMap<SessionId, Usage>>,
+}
+
+impl CliAgent {
+    /// The agent configured as `name`.
+    pub fn new(name: impl Into<String>, config: AgentConfig, around: Arc<Surroundings>) -> Self {
+        let name = name.into();
+        Self {
+            kind: config.kind(&name),
+            probes: Probes::new(around.cache.clone()),
+            name: AgentName::new(name),
+            config,
+            around,
+            slots: Slots::default(),
+            counted: Mutex::default(),
+        }
+    }
+
+    /// What it is.
+    pub const fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// How it is spoken with: as configured, else as the last probe found, else two-way.
+    pub(super) fn transport(&self) -> Transport {
+        self.config.transport.or_else(|| self.probes.transport()).unwrap_or(Transport::TwoWay)
+    }
+
+    fn times(&self) -> Times {
+        Times {
+            idle: Duration::from_secs(self.config.idle_seconds),
+            most: Duration::from_secs(self.config.most_seconds),
+            linger: Duration::from_secs(self.config.linger_seconds),
+            grace: Duration::from_secs(self.config.grace_seconds),
+        }
+    }
+
+    /// What it writes over its transport.
+    fn dialect(&self) -> Dialect {
+        match (self.transport(), self.kind) {
+            (Transport::TwoWay, Kind::Claude) => Dialect::Claude,
+            (Transport::TwoWay, Kind::Codex) => Dialect::CodexAppServer,
+            (Transport::TwoWay, _) => Dialect::Acp,
+            (Transport::OneShot, kind) => Dialect::usual(kind),
+        }
+    }
+
+    /// The process for a turn; its prompt for stdin, if it goes there.
+    fn spec(&self, turn: &Turn, grants: &Grants, home: &Path, marker: String) -> (Spec, Option<String>) {
+        let transport = self.transport();
+        let launched = launch(self.kind, transport, &self.config, turn, grants);
+        let mut spec = Spec::new(self.config.program(self.name.as_str()), &turn.cwd);
+        spec.name = self.name.to_string();
+        spec.args = launched.args;
+        spec.env = super::home::environment(self.kind, transport, grants.trust, &self.config, home, &self.around.env);
+        spec.limits = self.config.limits.clone();
+        spec.marker = Some(marker);
+        (spec, launched.stdin)
+    }
+
+    fn counted(&self, session: Option<&SessionId>) -> Usage {
+        let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        session.and_then(|session| counted.get(session)).copied().unwrap_or_default()
+    }
+
+    fn count(&self, session: Option<&SessionId>, used: Usage) {
+        if let Some(session) = session {
+            let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+            *counted.entry(session.clone()).or_default() += used;
+        }
+    }
+}
+
+/// The moment. Workers are outside the kernel: they may know the clock.
+fn now() -> At {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    At(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The roles of a coding CLI.
+pub(super) const ROLES: [Role; 4] = [Role::Editor, Role::Analyst, Role::Reviewer, Role::Validator];
+
+impl Worker for CliAgent {
+    fn name(&self) -> &AgentName {
+        &self.name
+    }
+
+    fn probe(&self) -> Boxed<'_, Agent> {
+        Box::pin(probe::probe(self))
+    }
+
+    fn perform<'a>(&'a self, job: TaskJob, observer: &'a dyn Observer) -> Boxed<'a, Outcome> {
+        Box::pin(attempt::perform(self, job, observer))
+    }
+
+    fn review<'a>(&'a self, job: ReviewJob, observer: &'a dyn Observer) -> Boxed<'a, Opinion> {
+        Box::pin(reviewing::review(self, job, observer))
+    }
+
+    fn control(&self, task: TaskId, control: Control) -> Boxed<'_, ()> {
+        Box::pin(self.slots.control(task, control))
+    }
+}

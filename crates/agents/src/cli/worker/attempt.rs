@@ -1,0 +1,238 @@
+//! One attempt at a task: processes and repairs in turn, then the judgement, the commit and the report.
+
+use super::{CliAgent, now};
+use crate::{
+    cli::{
+        drive::{Audience, Order, Ran, drive},
+        home::Home,
+        launch::Grants,
+        prompt,
+        repair::{MOST, Repaired, Workshop},
+        slot::Slot,
+        talk::{self, Turn},
+    },
+    outcome::{Evidence, Expect, Judgement, judge, report, tree},
+    policy::{Place, Policy},
+};
+use maestria_kernel::{
+    money::Usage,
+    outcome::{Outcome, Verdict},
+    port::{Observer, TaskJob},
+};
+use std::path::{Path, PathBuf};
+
+/// Executes a task. When this returns, the report is on the disk and no process is left.
+pub(super) async fn perform(agent: &CliAgent, job: TaskJob, observer: &dyn Observer) -> Outcome {
+    let folder = folder(&job);
+    if job.recovering
+        && let Some(outcome) = report::read(&folder)
+    {
+        // It had ended before Maestria did: nothing is done twice.
+        return outcome;
+    }
+    let outcome = attempt(agent, &job, &folder, observer).await;
+    if let Err(error) = report::write(&folder, &outcome) {
+        tracing::error!(folder = %folder.display(), %error, "the report of an attempt could not be written");
+    }
+    outcome
+}
+
+/// The attempt's folder in the session workspace. The agent's home lies beside it: sessions outlive attempts.
+fn folder(job: &TaskJob) -> PathBuf {
+    base(job).join(format!("attempt-{}", job.attempt))
+}
+
+fn base(job: &TaskJob) -> PathBuf {
+    let task = format!("{}-{}", job.task.key, job.task.id.short());
+    Path::new(&job.request.workspace).join("agents").join(safe(&task)).join(safe(job.agent.as_str()))
+}
+
+/// A name that stays in its folder, whatever a plan calls its tasks.
+fn safe(name: &str) -> String {
+    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+}
+
+async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn Observer) -> Outcome {
+    let seat = agent.slots.open(Some(job.task.id));
+    let home = match Home::prepare(&base(job).join("home"), agent.kind, &agent.config, &agent.around.env) {
+        Ok(home) => home,
+        Err(error) => {
+            let why = format!("its home cannot be prepared: {error}; free some space or mend the workspace's rights");
+            return Outcome::bare(Verdict::NotStarted, why);
+        }
+    };
+    let audience = Audience {
+        observer: Some(observer),
+        agent: agent.name.clone(),
+        task: Some(job.task.id),
+        review: false,
+    };
+    let place = place(agent, job, &home);
+    let mut course = Course {
+        agent,
+        job,
+        folder,
+        home: &home,
+        audience: &audience,
+        place,
+        slot: &seat,
+        grants: Grants {
+            trust: agent.config.trust_project,
+            ..Grants::default()
+        },
+        used: Usage::default(),
+    };
+    let outcome = course.run().await;
+    home.hand_back();
+    committed(job, outcome).await
+}
+
+fn place(agent: &CliAgent, job: &TaskJob, home: &Home) -> Place {
+    Place {
+        worktree: job.worktree.clone(),
+        target: PathBuf::from(&job.request.target),
+        home: home.path().to_owned(),
+        person: agent.around.home(),
+        allow_dirs: agent.config.allow_dirs.clone(),
+        read_only: !job.task.kind.edits(),
+    }
+}
+
+/// Keeps what lies in the worktree, whatever the verdict: work is never lost.
+async fn committed(job: &TaskJob, mut outcome: Outcome) -> Outcome {
+    if !job.task.kind.edits() {
+        return outcome;
+    }
+    let message = format!("{}: {}", job.task.key, job.task.title);
+    let trailers = [
+        ("Maestria-Task", job.task.id.to_string()),
+        ("Maestria-Attempt", job.attempt.to_string()),
+    ];
+    match tree::commit(&job.worktree, &job.base, &message, &trailers).await {
+        Ok(commit) => outcome.commit = commit,
+        Err(error) => {
+            if outcome.verdict == Verdict::Completed {
+                outcome.verdict = Verdict::Failed;
+                outcome.reason = format!("the work could not be committed: {error}");
+            }
+        }
+    }
+    outcome
+}
+
+/// The processes of one attempt.
+struct Course<'a> {
+    agent: &'a CliAgent,
+    job: &'a TaskJob,
+    folder: &'a Path,
+    home: &'a Home,
+    audience: &'a Audience<'a>,
+    place: Place,
+    slot: &'a Slot,
+    grants: Grants,
+    used: Usage,
+}
+
+impl Course<'_> {
+    async fn run(&mut self) -> Outcome {
+        let mut turn = self.first_turn();
+        let mut number = 0;
+        loop {
+            let ran = self.process(&turn).await;
+            self.used += ran.seen.usage;
+            let judgement = self.judge(&ran).await;
+            let session = judgement.outcome.session.clone().or_else(|| turn.session.clone());
+            number += 1;
+            let repaired = match &judgement.found {
+                Some(found) if number <= MOST && !self.slot.is_stopped() => {
+                    let workshop = Workshop {
+                        audience: self.audience,
+                        task: self.job.task.id,
+                        config: &self.agent.config,
+                        place: &self.place,
+                    };
+                    workshop.repair(found, &ran, &mut self.grants, number).await
+                }
+                _ => Repaired::No,
+            };
+            match repaired {
+                Repaired::No => return self.outcome(judgement.outcome, session),
+                Repaired::Anew => turn.session = None,
+                Repaired::Resume(words) if session.is_some() => {
+                    turn.session = session;
+                    turn.follow_up = prompt::repaired(&words);
+                }
+                Repaired::Resume(_) => turn.session = None,
+            }
+            self.place.allow_dirs.extend(self.grants.dirs.last().cloned());
+        }
+    }
+
+    fn outcome(&self, outcome: Outcome, session: Option<maestria_kernel::id::SessionId>) -> Outcome {
+        // A session that is lost is not worth trying again.
+        let session = session.filter(|_| outcome.verdict != Verdict::SessionLost);
+        Outcome {
+            session,
+            usage: self.used,
+            ..outcome
+        }
+    }
+
+    fn first_turn(&self) -> Turn {
+        Turn {
+            prompt: prompt::task(self.job),
+            follow_up: prompt::follow_up(self.job),
+            session: self.job.session.clone(),
+            cwd: self.job.worktree.clone(),
+            model: self.agent.config.model.clone(),
+            read_only: !self.job.task.kind.edits(),
+            schema: None,
+        }
+    }
+
+    async fn process(&self, turn: &Turn) -> Ran {
+        let agent = self.agent;
+        let (spec, stdin) = agent.spec(turn, &self.grants, self.home.path(), self.job.run.to_string());
+        let ran = drive(Order {
+            kind: agent.kind,
+            dialect: agent.dialect(),
+            spec,
+            stdin,
+            talk: talk::with(agent.kind, agent.transport(), turn.clone()),
+            task: self.job.task.id,
+            attempt: self.job.attempt,
+            audience: self.audience.clone(),
+            policy: Policy::built_in(),
+            place: self.place.clone(),
+            times: agent.times(),
+            before: agent.counted(turn.session.as_ref()),
+            record: Some(self.folder),
+            slot: self.slot,
+        })
+        .await;
+        agent.count(ran.seen.session.as_ref(), ran.seen.usage);
+        ran
+    }
+
+    async fn judge(&self, ran: &Ran) -> Judgement {
+        let facts = match tree::look(&self.job.worktree, &self.job.base).await {
+            Ok(facts) => Some(facts),
+            Err(error) => {
+                tracing::warn!(worktree = %self.job.worktree.display(), %error, "the tree could not be looked at");
+                None
+            }
+        };
+        let expect = if self.job.task.kind.edits() { Expect::Change } else { Expect::Answer };
+        judge(&Evidence {
+            kind: self.agent.kind,
+            seen: &ran.seen,
+            stderr: &ran.stderr,
+            last_words: &ran.last_words,
+            exit: ran.exit,
+            ended: &ran.ended,
+            tree: facts.as_ref(),
+            expect,
+            now: now(),
+        })
+    }
+}
