@@ -222,22 +222,11 @@ fn decisive(seen: &Seen, got_over: bool) -> Option<&Denial> {
 }
 
 fn denied(evidence: &Evidence<'_>, denial: &Denial) -> Ruling {
-    let sign = Sign {
-        cli: evidence.kind.as_str(),
-        place: Place::Tool,
-        text: &denial.what,
-        status: None,
-        exit: None,
-    };
     let outside = denial.outside;
-    let known = recovery::find(sign).or_else(|| evidence.stderr.iter().find(|f| is_denial(f.problem.verdict)).cloned());
-    let known = known.filter(|found| !outside || found.problem.repair == Repair::AddDirectory);
-    let found = known
-        .or_else(|| outside.then(recovery::outside).flatten())
-        .map(|found| Found {
-            path: denial.path.clone().or(found.path.clone()),
-            ..found
-        });
+    let found = problem_behind(evidence, denial).map(|found| Found {
+        path: denial.path.clone().or(found.path.clone()),
+        ..found
+    });
     let by = match denial.by {
         By::Agent => "the agent's rules denied",
         By::Host => "it was denied",
@@ -253,6 +242,31 @@ fn denied(evidence: &Evidence<'_>, denial: &Denial) -> Ruling {
     } else {
         (Verdict::Denied, format!("{by}: {}", denial.what), found)
     }
+}
+
+/// The known problem that a denial shows: named when it was read, or in its words, or on stderr.
+fn problem_behind(evidence: &Evidence<'_>, denial: &Denial) -> Option<Found> {
+    let cli = evidence.kind.as_str();
+    let named = denial.problem.and_then(|id| recovery::named(id, &denial.what));
+    let worded = || {
+        recovery::find(Sign {
+            cli,
+            place: Place::Tool,
+            text: &denial.what,
+            status: None,
+            exit: None,
+        })
+    };
+    let complained = || {
+        evidence
+            .stderr
+            .iter()
+            .find(|found| is_denial(found.problem.verdict))
+            .cloned()
+    };
+    let known = named.or_else(worded).or_else(complained);
+    let fitting = known.filter(|found| !denial.outside || found.problem.repair == Repair::AddDirectory);
+    fitting.or_else(|| denial.outside.then(|| recovery::outside(cli, &denial.what)).flatten())
 }
 
 const fn is_denial(verdict: Verdict) -> bool {

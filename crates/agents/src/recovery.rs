@@ -169,14 +169,22 @@ fn fits(problem: &'static Problem, sign: Sign<'_>) -> Option<Found> {
     })
 }
 
-/// The problem of a path outside the allowed directories, for agents that name it by a field and not in words.
-pub fn outside() -> Option<Found> {
-    let problem = problems()
-        .iter()
-        .find(|problem| problem.repair == Repair::AddDirectory)?;
+/// The problem of this id.
+pub fn named(id: &str, text: &str) -> Option<Found> {
+    let problem = problems().iter().find(|problem| problem.id == id)?;
     Some(Found {
         problem,
         path: None,
-        text: String::new(),
+        text: crate::cli::text::one_line(text, 300),
     })
+}
+
+/// The problem of a path outside the allowed directories, for agents that name it by a field and not in words.
+pub fn outside(cli: &str, text: &str) -> Option<Found> {
+    let of_this = |problem: &&Problem| problem.cli.iter().any(|known| known == cli);
+    let mut adding = problems()
+        .iter()
+        .filter(|problem| problem.repair == Repair::AddDirectory);
+    let id = adding.find(of_this)?.id.as_str();
+    named(id, text)
 }

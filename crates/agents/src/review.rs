@@ -3,7 +3,13 @@
 #[cfg(test)]
 mod tests;
 
-use crate::{cli::{prompt::fill, text::{clip, one_line}}, outcome::report::replace};
+use crate::{
+    cli::{
+        prompt::fill,
+        text::{clip, one_line},
+    },
+    outcome::report::replace,
+};
 use maestria_kernel::{
     finding::{Finding, Severity},
     port::ReviewJob,
@@ -22,7 +28,11 @@ const MOST_FINDINGS: usize = 50;
 
 /// What the reviewer is told. `schema`: its answer is held to [`schema`] by its own program.
 pub fn prompt(job: &ReviewJob, schema: bool) -> String {
-    let fence = if schema { "" } else { ", in a fenced block marked `json`" };
+    let fence = if schema {
+        ""
+    } else {
+        ", in a fenced block marked `json`"
+    };
     fill(
         TEMPLATE,
         &[
@@ -75,7 +85,10 @@ pub fn parse(text: &str, structured: Option<&Value>) -> Opinion {
     let found = structured.cloned().filter(has_verdict).or_else(|| last_object(text));
     match found {
         Some(answer) => read(&answer),
-        None => none(format!("the answer holds no verdict that can be read: {}", one_line(text, 400))),
+        None => none(format!(
+            "the answer holds no verdict that can be read: {}",
+            one_line(text, 400)
+        )),
     }
 }
 
@@ -86,13 +99,20 @@ fn has_verdict(value: &Value) -> bool {
 /// The last object in a text that has a verdict, whatever stands around it.
 fn last_object(text: &str) -> Option<Value> {
     let starts = text.match_indices('{').map(|(at, _)| at);
-    let objects = starts.filter_map(|at| serde_json::Deserializer::from_str(&text[at..]).into_iter::<Value>().next()?.ok());
-    objects.filter(has_verdict).last()
+    let mut objects = starts.filter_map(|at| {
+        serde_json::Deserializer::from_str(&text[at..])
+            .into_iter::<Value>()
+            .next()?
+            .ok()
+    });
+    objects.rfind(has_verdict)
 }
 
 fn read(answer: &Value) -> Opinion {
     let verdict = answer["verdict"].as_str().and_then(verdict_of);
-    let summary = ["summary", "text", "reason", "reasons"].iter().find_map(|key| answer[*key].as_str());
+    let summary = ["summary", "text", "reason", "reasons"]
+        .iter()
+        .find_map(|key| answer[*key].as_str());
     let findings = answer["findings"].as_array().into_iter().flatten().take(MOST_FINDINGS);
     Opinion {
         verdict,
@@ -119,8 +139,13 @@ fn finding_of(value: &Value) -> Option<Finding> {
         "info" | "low" | "nit" | "note" => Severity::Info,
         _ => Severity::Warning,
     };
-    let line = value["line"].as_u64().and_then(|line| u32::try_from(line).ok()).filter(|line| *line > 0);
-    let file = value["file"].as_str().filter(|file| !file.is_empty() && *file != "null");
+    let line = value["line"]
+        .as_u64()
+        .and_then(|line| u32::try_from(line).ok())
+        .filter(|line| *line > 0);
+    let file = value["file"]
+        .as_str()
+        .filter(|file| !file.is_empty() && *file != "null");
     Some(Finding {
         severity,
         file: file.map(|file| one_line(file, 300)),

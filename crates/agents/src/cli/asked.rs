@@ -185,6 +185,8 @@ fn replace(input: &mut Value, from: &str, to: &str) {
     }
     for key in ["paths", "files"] {
         let items = input.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten();
-        items.filter(|item| item.as_str() == Some(from)).for_each(|item| *item = new());
+        items
+            .filter(|item| item.as_str() == Some(from))
+            .for_each(|item| *item = new());
     }
 }

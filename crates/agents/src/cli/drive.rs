@@ -45,6 +45,8 @@ use watch::{Alarm, Watch};
 const DRAIN: Duration = Duration::from_secs(2);
 /// How often the watchdogs look.
 const TICK: Duration = Duration::from_millis(100);
+/// The pause in a message after which its beginning is told.
+const PAUSE: Duration = Duration::from_millis(300);
 /// How often what a worker uses is measured.
 const MEASURE: Duration = Duration::from_secs(5);
 
@@ -78,6 +80,15 @@ pub struct Order<'a> {
     pub record: Option<&'a Path>,
     /// The handle by which it is controlled.
     pub slot: &'a Slot,
+}
+
+impl std::fmt::Debug for Order<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Order")
+            .field("spec", &self.spec)
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What came of it.
@@ -116,7 +127,11 @@ impl Ran {
 /// Starts a process and drives it until nothing of it is left.
 pub async fn drive(order: Order<'_>) -> Ran {
     let mut spec = order.spec.clone();
-    spec.stdin = if order.talk.speaks() || order.stdin.is_some() { Stdin::Pipe } else { Stdin::Null };
+    spec.stdin = if order.talk.speaks() || order.stdin.is_some() {
+        Stdin::Pipe
+    } else {
+        Stdin::Null
+    };
     let process = match Supervised::spawn(spec) {
         Ok(process) => process,
         Err(error) => return Ran::not_started(chain(&error)),
@@ -254,7 +269,10 @@ impl<'a> Driver<'a> {
         });
         if exit.is_some_and(|exit| exit.out_of_memory) {
             let violation = "it used more memory than its limit, and the kernel ended it".to_owned();
-            self.audience.tell(Event::ViolationRecorded { task: self.task, violation });
+            self.audience.tell(Event::ViolationRecorded {
+                task: self.task,
+                violation,
+            });
         }
         Ran {
             last_words: self.stderr.last_words(),
@@ -276,7 +294,9 @@ impl<'a> Driver<'a> {
             ("open files", enforced.open_files),
             ("file size", enforced.file_size),
         ];
-        let limits = limits.into_iter().filter_map(|(name, by)| by.map(|by| format!("{name} by {by}")));
+        let limits = limits
+            .into_iter()
+            .filter_map(|(name, by)| by.map(|by| format!("{name} by {by}")));
         let contained = match self.process.tier() {
             maestria_sandbox::Tier::Namespace => "user and process namespace",
             maestria_sandbox::Tier::Subreaper => "subreaper",
@@ -303,9 +323,9 @@ impl<'a> Driver<'a> {
         self.record.stderr(bytes);
         let found = self.stderr.push(bytes);
         // A provider that refuses for the time being is not waited for behind the agent's back.
-        let hopeless = found.into_iter().find(|found| {
-            matches!(found.problem.verdict, Verdict::RateLimited | Verdict::Unavailable)
-        });
+        let hopeless = found
+            .into_iter()
+            .find(|found| matches!(found.problem.verdict, Verdict::RateLimited | Verdict::Unavailable));
         if let Some(found) = hopeless {
             self.give_up(Ended::OnSign(Box::new(found)));
         }
@@ -389,7 +409,11 @@ impl<'a> Driver<'a> {
             return;
         }
         let allowed = choice == Choice::Accept;
-        let (ruling, rule) = if allowed { (Ruling::Allow, "person.allowed") } else { (Ruling::Deny, "person.denied") };
+        let (ruling, rule) = if allowed {
+            (Ruling::Allow, "person.allowed")
+        } else {
+            (Ruling::Deny, "person.denied")
+        };
         let permission = Permission {
             ruling,
             rule: rule.to_owned(),
@@ -412,13 +436,20 @@ impl<'a> Driver<'a> {
 
     fn answer(&mut self, asked: &Asked, permission: &Permission, allowed: bool) {
         if !allowed {
-            let what = format!("{} {} ({})", asked.question.tool, summary(&asked.question), permission.rule);
+            let what = format!(
+                "{} {} ({})",
+                asked.question.tool,
+                summary(&asked.question),
+                permission.rule
+            );
             let outside = permission.rule == "path.outside";
             let path = match &asked.question.action {
                 Action::Write { paths } | Action::Read { paths } => paths.first().cloned(),
                 Action::Run { .. } | Action::Fetch { .. } | Action::Other { .. } => None,
             };
-            self.reader.notes().deny(asked.call.as_deref(), &what, path, outside, By::Host);
+            self.reader
+                .notes()
+                .deny(asked.call.as_deref(), &what, path, outside, By::Host);
         }
         let out = self.talk.answer(asked, Answer { allowed, permission });
         self.perform(out);
@@ -466,9 +497,17 @@ impl<'a> Driver<'a> {
             Some(Alarm::Deaf) => self.end_process(),
             Some(Alarm::Lingers(span)) => {
                 let warning = format!("it lived on {} s after its final event and was ended", span.as_secs());
-                self.audience.tell(Event::WorkerWarned { task: self.task, warning });
+                self.audience.tell(Event::WorkerWarned {
+                    task: self.task,
+                    warning,
+                });
                 self.end_process();
             }
+        }
+        if self.watch.is_quiet(PAUSE) {
+            self.reader.notes().tell_chunk();
+            let steps = self.reader.notes().take();
+            self.steps(steps);
         }
         if self.watch.is_time_to_measure(MEASURE) {
             self.measure();

@@ -16,9 +16,33 @@ use std::{
 
 /// The caller's variables that a worker gets; nothing else is handed on.
 const ALLOWED: [&str; 27] = [
-    "PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "USER", "LOGNAME", "SHELL", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "NODE_EXTRA_CA_CERTS", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy",
-    "all_proxy", "RUSTUP_HOME", "GOROOT", "JAVA_HOME", "PYENV_ROOT", "NVM_DIR", "VOLTA_HOME", "ASDF_DIR", "NIX_PATH",
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TZ",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NODE_EXTRA_CA_CERTS",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "RUSTUP_HOME",
+    "GOROOT",
+    "JAVA_HOME",
+    "PYENV_ROOT",
+    "NVM_DIR",
+    "VOLTA_HOME",
+    "ASDF_DIR",
+    "NIX_PATH",
 ];
 
 /// Variables of every worker.
@@ -33,8 +57,13 @@ const ALWAYS: [(&str, &str); 7] = [
 ];
 
 /// Keys of a claude.json that belong to the login; the rest is a person's history and settings.
-const CLAUDE_LOGIN: [&str; 5] =
-    ["oauthAccount", "userID", "hasCompletedOnboarding", "primaryApiKey", "customApiKeyResponses"];
+const CLAUDE_LOGIN: [&str; 5] = [
+    "oauthAccount",
+    "userID",
+    "hasCompletedOnboarding",
+    "primaryApiKey",
+    "customApiKeyResponses",
+];
 
 /// A private home that is ready.
 #[derive(Debug)]
@@ -56,7 +85,11 @@ pub const fn login_files(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Claude | Kind::Acp => &[".claude/.credentials.json"],
         Kind::Codex => &[".codex/auth.json"],
-        Kind::Gemini => &[".gemini/oauth_creds.json", ".gemini/google_accounts.json", ".gemini/installation_id"],
+        Kind::Gemini => &[
+            ".gemini/oauth_creds.json",
+            ".gemini/google_accounts.json",
+            ".gemini/installation_id",
+        ],
         Kind::Opencode => &[".local/share/opencode/auth.json"],
         Kind::Qwen => &[".qwen/oauth_creds.json"],
     }
@@ -77,7 +110,9 @@ const fn key_names(kind: Kind) -> &'static [&'static str] {
 pub fn has_key(kind: Kind, config: &AgentConfig) -> bool {
     let names = config.env.keys().chain(&config.pass_env);
     names.into_iter().any(|name| {
-        key_names(kind).contains(&name.as_str()) || name.ends_with("_API_KEY") || (kind == Kind::Codex && name.ends_with("_KEY"))
+        key_names(kind).contains(&name.as_str())
+            || name.ends_with("_API_KEY")
+            || (kind == Kind::Codex && name.ends_with("_KEY"))
     })
 }
 
@@ -86,7 +121,10 @@ pub fn login_home(kind: Kind, config: &AgentConfig, caller: &BTreeMap<String, St
     if config.isolate_login || has_key(kind, config) {
         return None;
     }
-    config.login_from.clone().or_else(|| caller.get("HOME").map(PathBuf::from))
+    config
+        .login_from
+        .clone()
+        .or_else(|| caller.get("HOME").map(PathBuf::from))
 }
 
 impl Home {
@@ -114,7 +152,10 @@ impl Home {
             }
         }
         match kind {
-            Kind::Gemini => home.put(".gemini/settings.json", gemini_settings(path, config).to_string().as_bytes())?,
+            Kind::Gemini => home.put(
+                ".gemini/settings.json",
+                gemini_settings(path, config).to_string().as_bytes(),
+            )?,
             Kind::Codex => fs::create_dir_all(path.join(".codex"))?,
             Kind::Claude | Kind::Opencode | Kind::Qwen | Kind::Acp => {}
         }
@@ -149,16 +190,26 @@ impl Home {
         };
         self.put(file, &content)?;
         let copy = self.path.join(file);
-        self.logins.push(Login { original, copy, content });
+        self.logins.push(Login {
+            original,
+            copy,
+            content,
+        });
         Ok(())
     }
 
     /// Claude keeps the account beside years of history; only the account is copied, and never handed back.
     fn copy_claude_account(&self, from: &Path) -> io::Result<()> {
-        let Ok(text) = fs::read_to_string(from.join(".claude.json")) else { return Ok(()) };
-        let Ok(Value::Object(all)) = serde_json::from_str(&text) else { return Ok(()) };
-        let account: serde_json::Map<String, Value> =
-            all.into_iter().filter(|(key, _)| CLAUDE_LOGIN.contains(&key.as_str())).collect();
+        let Ok(text) = fs::read_to_string(from.join(".claude.json")) else {
+            return Ok(());
+        };
+        let Ok(Value::Object(all)) = serde_json::from_str(&text) else {
+            return Ok(());
+        };
+        let account: serde_json::Map<String, Value> = all
+            .into_iter()
+            .filter(|(key, _)| CLAUDE_LOGIN.contains(&key.as_str()))
+            .collect();
         if self.path.join(".claude.json").exists() || account.is_empty() {
             return Ok(());
         }
@@ -179,7 +230,12 @@ fn replace(place: &Path, content: &[u8]) -> io::Result<()> {
     let mut name = place.file_name().unwrap_or_default().to_owned();
     name.push(".maestria-tmp");
     let draft = place.with_file_name(name);
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(draft, place)
@@ -193,7 +249,9 @@ fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
     } else if has("GEMINI_API_KEY") || has("GOOGLE_API_KEY") {
         Some("gemini-api-key")
     } else {
-        home.join(".gemini/oauth_creds.json").exists().then_some("oauth-personal")
+        home.join(".gemini/oauth_creds.json")
+            .exists()
+            .then_some("oauth-personal")
     };
     let mut settings = json!({
         "privacy": {"usageStatisticsEnabled": false},
@@ -217,7 +275,10 @@ pub fn environment(
     caller: &BTreeMap<String, String>,
 ) -> Vec<(OsString, OsString)> {
     let mut env: BTreeMap<String, String> = BTreeMap::new();
-    let passed = ALLOWED.iter().copied().chain(config.pass_env.iter().map(String::as_str));
+    let passed = ALLOWED
+        .iter()
+        .copied()
+        .chain(config.pass_env.iter().map(String::as_str));
     for name in passed {
         if let Some(value) = caller.get(name) {
             env.insert(name.to_owned(), value.clone());
@@ -228,7 +289,10 @@ pub fn environment(
     };
     ALWAYS.iter().for_each(|(name, value)| set(name, value));
     set("HOME", &home.display().to_string());
-    if let Some(rustup) = caller.get("HOME").map(|home| Path::new(home).join(".rustup")).filter(|folder| folder.is_dir())
+    if let Some(rustup) = caller
+        .get("HOME")
+        .map(|home| Path::new(home).join(".rustup"))
+        .filter(|folder| folder.is_dir())
         && !caller.contains_key("RUSTUP_HOME")
     {
         // The compilers are a person's, and only read; everything they write goes to the private home.
@@ -245,7 +309,9 @@ pub fn environment(
         let asking = asking_opencode(env.get("OPENCODE_CONFIG_CONTENT").map(String::as_str));
         env.insert("OPENCODE_CONFIG_CONTENT".to_owned(), asking);
     }
-    env.into_iter().map(|(name, value)| (name.into(), value.into())).collect()
+    env.into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
 }
 
 fn of_kind(kind: Kind, home: &Path) -> Vec<(&'static str, String)> {
@@ -274,7 +340,9 @@ fn of_kind(kind: Kind, home: &Path) -> Vec<(&'static str, String)> {
 
 /// opencode allows everything unless its configuration says that it asks.
 fn asking_opencode(given: Option<&str>) -> String {
-    let mut config: Value = given.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_else(|| json!({}));
+    let mut config: Value = given
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_else(|| json!({}));
     if config.is_object() && config.get("permission").is_none() {
         config["permission"] = json!({"edit": "ask", "bash": "ask", "webfetch": "ask", "external_directory": "ask"});
     }

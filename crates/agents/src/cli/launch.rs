@@ -53,7 +53,13 @@ impl Maker<'_> {
     fn two_way(&self, kind: Kind) -> Vec<String> {
         match kind {
             Kind::Claude => {
-                let mut args = words(&["-p", "--input-format", "stream-json", "--permission-prompt-tool", "stdio"]);
+                let mut args = words(&[
+                    "-p",
+                    "--input-format",
+                    "stream-json",
+                    "--permission-prompt-tool",
+                    "stdio",
+                ]);
                 args.extend(self.claude(false));
                 args
             }
@@ -75,14 +81,22 @@ impl Maker<'_> {
 
     /// The prompt comes first or last, never after a flag that takes several values.
     fn one_shot(&self, kind: Kind) -> (Vec<String>, Option<String>) {
-        let text = if self.turn.session.is_some() { &self.turn.follow_up } else { &self.turn.prompt };
+        let text = if self.turn.session.is_some() {
+            &self.turn.follow_up
+        } else {
+            &self.turn.prompt
+        };
         let long = text.len() > LONGEST_ARGUMENT;
         let stdin = long.then(|| text.clone());
         let args = match kind {
             Kind::Claude | Kind::Qwen => {
                 let mut args = words(&["-p"]);
                 args.extend((!long).then(|| text.clone()));
-                args.extend(if kind == Kind::Claude { self.claude(true) } else { self.gemini_like("auto-edit") });
+                args.extend(if kind == Kind::Claude {
+                    self.claude(true)
+                } else {
+                    self.gemini_like("auto-edit")
+                });
                 args
             }
             Kind::Codex => self.codex_exec(if long { "-" } else { text }),
@@ -113,7 +127,11 @@ impl Maker<'_> {
         };
         args.extend(words(&["--permission-mode", mode]));
         // The repository's own settings may name hooks and servers, which are programs.
-        let sources = if self.config.trust_project { "user,project,local" } else { "user" };
+        let sources = if self.config.trust_project {
+            "user,project,local"
+        } else {
+            "user"
+        };
         args.extend(words(&["--setting-sources", sources]));
         args.extend(self.model("--model"));
         args.extend(self.session("--resume"));
@@ -135,7 +153,11 @@ impl Maker<'_> {
 
     fn codex_exec(&self, prompt: &str) -> Vec<String> {
         let mut args = self.codex_settings();
-        let sandbox = if self.turn.read_only { "read-only" } else { "workspace-write" };
+        let sandbox = if self.turn.read_only {
+            "read-only"
+        } else {
+            "workspace-write"
+        };
         args.extend(words(&["exec", "--json", "--sandbox", sandbox]));
         if self.grants.trust {
             args.push("--skip-git-repo-check".to_owned());
@@ -149,10 +171,18 @@ impl Maker<'_> {
     fn codex_settings(&self) -> Vec<String> {
         let mut settings = words(&["analytics.enabled=false", "check_for_update_on_startup=false"]);
         if !self.grants.dirs.is_empty() {
-            let roots: Vec<String> = self.grants.dirs.iter().map(|dir| format!("{:?}", dir.display().to_string())).collect();
+            let roots: Vec<String> = self
+                .grants
+                .dirs
+                .iter()
+                .map(|dir| format!("{:?}", dir.display().to_string()))
+                .collect();
             settings.push(format!("sandbox_workspace_write.writable_roots=[{}]", roots.join(",")));
         }
-        settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]).collect()
+        settings
+            .into_iter()
+            .flat_map(|setting| ["-c".to_owned(), setting])
+            .collect()
     }
 
     fn model(&self, flag: &str) -> Vec<String> {
@@ -162,12 +192,15 @@ impl Maker<'_> {
 
     fn session(&self, flag: &str) -> Vec<String> {
         let session = self.turn.session.iter();
-        session.flat_map(|session| [flag.to_owned(), session.as_str().to_owned()]).collect()
+        session
+            .flat_map(|session| [flag.to_owned(), session.as_str().to_owned()])
+            .collect()
     }
 
     fn directories(&self, flag: &str) -> Vec<String> {
         let dirs = self.grants.dirs.iter();
-        dirs.flat_map(|dir| [flag.to_owned(), dir.display().to_string()]).collect()
+        dirs.flat_map(|dir| [flag.to_owned(), dir.display().to_string()])
+            .collect()
     }
 }
 
@@ -186,9 +219,13 @@ pub const fn needed(kind: Kind, transport: Transport) -> &'static [&'static str]
             "--strict-mcp-config",
             "--verbose",
         ],
-        (Kind::Claude, Transport::OneShot) => {
-            &["--output-format", "--permission-mode", "--setting-sources", "--strict-mcp-config", "--verbose"]
-        }
+        (Kind::Claude, Transport::OneShot) => &[
+            "--output-format",
+            "--permission-mode",
+            "--setting-sources",
+            "--strict-mcp-config",
+            "--verbose",
+        ],
         (Kind::Codex, Transport::TwoWay) => &["app-server"],
         (Kind::Codex, Transport::OneShot) => &["exec"],
         (Kind::Gemini | Kind::Qwen, Transport::TwoWay) => &["--acp"],

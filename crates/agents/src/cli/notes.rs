@@ -77,6 +77,8 @@ pub struct Notes {
     calls: HashMap<String, Call>,
     denied: Vec<String>,
     chunk: String,
+    /// How much of `chunk` was told already.
+    told: usize,
     /// History that a resumed session plays back is neither told nor counted.
     pub muted: bool,
 }
@@ -92,6 +94,7 @@ impl Notes {
             calls: HashMap::new(),
             denied: Vec::new(),
             chunk: String::new(),
+            told: 0,
             muted: false,
         }
     }
@@ -155,11 +158,23 @@ impl Notes {
         }
     }
 
-    /// Tells the pieces collected so far.
+    /// Tells what has come of a message so far; the message may go on.
+    pub fn tell_chunk(&mut self) {
+        let new = self.chunk.get(self.told..).unwrap_or_default().to_owned();
+        self.told = self.chunk.len();
+        if !new.trim().is_empty() {
+            self.tell(&new);
+        }
+    }
+
+    /// The message that came in pieces is whole: tells the rest of it.
     pub fn flush(&mut self) {
-        if !self.chunk.is_empty() {
-            let text = std::mem::take(&mut self.chunk);
-            self.said(&text);
+        self.tell_chunk();
+        self.told = 0;
+        let text = std::mem::take(&mut self.chunk);
+        if !text.trim().is_empty() {
+            self.seen.report = clip(&text, LONGEST_REPORT);
+            self.seen.ended_on_denial = false;
         }
     }
 
@@ -237,6 +252,9 @@ impl Notes {
             By::Agent
         };
         self.deny(Some(id), &format!("{} {}", call.tool, call.what), path, outside, by);
+        if let Some(denial) = self.seen.denials.last_mut() {
+            denial.problem = Some(found.problem.id.as_str());
+        }
     }
 
     /// The path of a tool call that is under way.
@@ -282,6 +300,7 @@ impl Notes {
                 path,
                 outside,
                 by,
+                problem: None,
             });
         }
     }

@@ -62,11 +62,11 @@ const fn words(kind: Kind, transport: Transport) -> &'static str {
 async fn find_out(agent: &CliAgent) -> Result<About, (Option<String>, Unusable)> {
     let program = locate(agent).map_err(|why| (None, why))?;
     let asking = Asking::new(agent, &program).map_err(|why| (None, why))?;
-    let about = match agent.probes.recall(&program, &agent.config.args) {
+    let about = match agent.probes.recall(&program, &agent.config, agent.kind) {
         Some(about) => about,
         None => {
             let about = introduce(agent, &asking).await.map_err(|why| (None, why))?;
-            agent.probes.remember(&program, &agent.config.args, &about);
+            agent.probes.remember(&program, &agent.config, agent.kind, &about);
             about
         }
     };
@@ -88,15 +88,27 @@ fn locate(agent: &CliAgent) -> Result<PathBuf, Unusable> {
             Kind::Qwen => "npm install -g @qwen-code/qwen-code",
             Kind::Acp => "install it",
         };
-        format!("{program} was not found {place}; {install}, or set `command` in [agents.{}]", agent.name)
+        format!(
+            "{program} was not found {place}; {install}, or set `command` in [agents.{}]",
+            agent.name
+        )
     };
     if program.contains('/') {
         let path = PathBuf::from(&program);
-        return if path.is_file() { Ok(path) } else { Err(missing("there")) };
+        return if path.is_file() {
+            Ok(path)
+        } else {
+            Err(missing("there"))
+        };
     }
     let path = agent.config.env.get("PATH").or_else(|| agent.around.env.get("PATH"));
-    let folders = path.map(|path| path.split(':').map(PathBuf::from).collect::<Vec<_>>()).unwrap_or_default();
-    let found = folders.into_iter().map(|folder| folder.join(&program)).find(|file| is_executable(file));
+    let folders = path
+        .map(|path| path.split(':').map(PathBuf::from).collect::<Vec<_>>())
+        .unwrap_or_default();
+    let found = folders
+        .into_iter()
+        .map(|folder| folder.join(&program))
+        .find(|file| is_executable(file));
     found.ok_or_else(|| missing("in PATH"))
 }
 
@@ -109,18 +121,28 @@ fn is_executable(file: &Path) -> bool {
 async fn introduce(agent: &CliAgent, asking: &Asking<'_>) -> Result<About, Unusable> {
     if agent.kind == Kind::Acp {
         let version = asking.greet().await?;
-        return Ok(About { version, ..About::default() });
+        return Ok(About {
+            version,
+            ..About::default()
+        });
     }
     let (version, help) = futures_util::future::join(asking.ask(&["--version"]), asking.ask(&["--help"])).await;
     let (version, help) = (version?, help?);
     if !version.succeeded() {
-        return Err(format!("`{} --version` failed: {}; reinstall it", agent.config.program(agent.name.as_str()), version.words()));
+        return Err(format!(
+            "`{} --version` failed: {}; reinstall it",
+            agent.config.program(agent.name.as_str()),
+            version.words()
+        ));
     }
     // Some programs print their help on stderr, and some leave with 1 after it.
     let text = help.text();
     let missing = |transport| {
         let flags = needed(agent.kind, transport).iter();
-        flags.filter(|flag| !text.contains(**flag)).map(|flag| (*flag).to_owned()).collect()
+        flags
+            .filter(|flag| !text.contains(**flag))
+            .map(|flag| (*flag).to_owned())
+            .collect()
     };
     Ok(About {
         version: version.version(),
@@ -172,9 +194,17 @@ async fn login(agent: &CliAgent, asking: &Asking<'_>) -> Result<(), Unusable> {
     };
     let logged_in = if words.is_empty() {
         let home = login_home(agent.kind, &agent.config, &agent.around.env);
-        home.is_some_and(|home| login_files(agent.kind).first().is_some_and(|file| home.join(file).is_file()))
+        home.is_some_and(|home| {
+            login_files(agent.kind)
+                .first()
+                .is_some_and(|file| home.join(file).is_file())
+        })
     } else {
         asking.ask(words).await?.succeeded()
     };
-    if logged_in { Ok(()) } else { Err(format!("not logged in; {how}, or give it a key in [agents.{name}.env]")) }
+    if logged_in {
+        Ok(())
+    } else {
+        Err(format!("not logged in; {how}, or give it a key in [agents.{name}.env]"))
+    }
 }

@@ -73,7 +73,10 @@ pub fn follow_up(job: &TaskJob) -> String {
     if !job.guidance.is_empty() {
         parts.push(format!("Heed this:\n{}", list(&job.guidance)));
     }
-    parts.push(format!("The task again: {} {}\n{}", job.task.key, job.task.title, job.task.instructions));
+    parts.push(format!(
+        "The task again: {} {}\n{}",
+        job.task.key, job.task.title, job.task.instructions
+    ));
     parts.push("End with a short report of what you did.".to_owned());
     parts.join("\n\n")
 }
@@ -84,16 +87,27 @@ pub fn repaired(what: &str) -> String {
 }
 
 fn section(title: &str, text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!("# {title}\n\n{text}\n\n") }
+    if text.is_empty() {
+        String::new()
+    } else {
+        format!("# {title}\n\n{text}\n\n")
+    }
 }
 
 fn list(items: &[String]) -> String {
-    items.iter().map(|item| format!("- {item}")).collect::<Vec<_>>().join("\n")
+    items
+        .iter()
+        .map(|item| format!("- {item}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn evidence(job: &TaskJob) -> String {
     let told = job.evidence.iter().map(|(key, title, report)| {
-        format!("## #{key} {title}\n\n{}", crate::cli::text::clip(report, LONGEST_EVIDENCE))
+        format!(
+            "## #{key} {title}\n\n{}",
+            crate::cli::text::clip(report, LONGEST_EVIDENCE)
+        )
     });
     told.collect::<Vec<_>>().join("\n\n")
 }

@@ -65,7 +65,9 @@ impl Workshop<'_> {
                 self.tell(found, "a new session with the whole task", number);
                 Repaired::Anew
             }
-            Repair::Trust | Repair::AllowEdits | Repair::None | Repair::Wait | Repair::OtherAgent | Repair::LogIn => Repaired::No,
+            Repair::Trust | Repair::AllowEdits | Repair::None | Repair::Wait | Repair::OtherAgent | Repair::LogIn => {
+                Repaired::No
+            }
         }
     }
 
@@ -85,7 +87,11 @@ impl Workshop<'_> {
             Grant::Add(folder) => folder,
             Grant::Ask(folder) if self.was_accepted(&folder, ran) || self.ask(&folder).await => folder,
             Grant::Ask(folder) => {
-                self.tell(found, &format!("{} was not added: a person refused", folder.display()), number);
+                self.tell(
+                    found,
+                    &format!("{} was not added: a person refused", folder.display()),
+                    number,
+                );
                 return Repaired::No;
             }
         };
@@ -93,7 +99,11 @@ impl Workshop<'_> {
             // It was added, and did not help.
             return Repaired::No;
         }
-        self.tell(found, &format!("added the directory {} and resumed the session", folder.display()), number);
+        self.tell(
+            found,
+            &format!("added the directory {} and resumed the session", folder.display()),
+            number,
+        );
         let words = format!("You may now also use the directory {}.", folder.display());
         grants.dirs.push(folder);
         Repaired::Resume(words)
@@ -102,7 +112,9 @@ impl Workshop<'_> {
     /// Whether a person allowed a write into this directory in the same attempt already.
     fn was_accepted(&self, folder: &PathBuf, ran: &Ran) -> bool {
         let full = |path: &String| resolve(&self.place.worktree, std::path::Path::new(path));
-        ran.accepted.iter().any(|path| full(path).parent() == Some(folder) || full(path) == *folder)
+        ran.accepted
+            .iter()
+            .any(|path| full(path).parent() == Some(folder) || full(path) == *folder)
     }
 
     async fn ask(&self, folder: &std::path::Path) -> bool {
@@ -111,7 +123,10 @@ impl Workshop<'_> {
             tool: "add directory".to_owned(),
             action: Action::Write { paths },
         };
-        let because = format!("{} lies outside the worktree; the agent asks to work there, too", folder.display());
+        let because = format!(
+            "{} lies outside the worktree; the agent asks to work there, too",
+            folder.display()
+        );
         match self.audience.ask(&question, &because) {
             Some(answer) => answer.await == Choice::Accept,
             None => false,

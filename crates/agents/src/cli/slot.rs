@@ -75,7 +75,11 @@ impl Slots {
             let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
             running.entry(task).or_default().push(slot.clone());
         }
-        Seat { slots: self, task, slot }
+        Seat {
+            slots: self,
+            task,
+            slot,
+        }
     }
 
     /// Freezes, thaws or stops a task's workers; returns when it is so.
@@ -112,7 +116,11 @@ impl Slot {
         let Some(process) = process else { return };
         let wish = *self.wish.borrow();
         // An error means that it has ended, which whoever drives it finds out.
-        let _ = if wish.frozen && !wish.stopped { process.freeze().await } else { process.thaw().await };
+        let _ = if wish.frozen && !wish.stopped {
+            process.freeze().await
+        } else {
+            process.thaw().await
+        };
     }
 
     /// The worker has a new process.

@@ -7,8 +7,15 @@ mod one_shot;
 #[cfg(test)]
 mod tests;
 
-use crate::cli::{asked::Asked, config::{Kind, Transport}, notes::Step};
-use maestria_kernel::{id::SessionId, permission::{Permission, Ruling}};
+use crate::cli::{
+    asked::Asked,
+    config::{Kind, Transport},
+    notes::Step,
+};
+use maestria_kernel::{
+    id::SessionId,
+    permission::{Permission, Ruling},
+};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -62,7 +69,10 @@ impl Answer<'_> {
             Ruling::Rewrite { action } => format!(" Use {} instead.", crate::cli::asked::of_action(action)),
             Ruling::Allow | Ruling::Deny | Ruling::Ask => String::new(),
         };
-        format!("Not permitted ({}): {}.{hint}", self.permission.rule, self.permission.because)
+        format!(
+            "Not permitted ({}): {}.{hint}",
+            self.permission.rule, self.permission.because
+        )
     }
 }
 
@@ -111,7 +121,13 @@ pub fn greeting() -> Box<dyn Talk> {
 
 /// The error of a request in words.
 fn words_of(error: &Value) -> String {
-    let message = error["message"].as_str().or_else(|| error.as_str()).unwrap_or("it gave no reason");
-    let detail = error["data"]["details"].as_str().or_else(|| error["data"].as_str()).unwrap_or_default();
+    let message = error["message"]
+        .as_str()
+        .or_else(|| error.as_str())
+        .unwrap_or("it gave no reason");
+    let detail = error["data"]["details"]
+        .as_str()
+        .or_else(|| error["data"].as_str())
+        .unwrap_or_default();
     format!("{message} {detail}").trim().to_owned()
 }

@@ -46,7 +46,8 @@ pub struct Surroundings {
 impl Surroundings {
     /// Those of this process. Variables that are not UTF-8 are left out.
     pub fn of_process(cache: Option<PathBuf>) -> Self {
-        let pairs = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let pairs =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
         Self {
             env: pairs.collect(),
             cache,
@@ -94,7 +95,10 @@ impl CliAgent {
 
     /// How it is spoken with: as configured, else as the last probe found, else two-way.
     pub(super) fn transport(&self) -> Transport {
-        self.config.transport.or_else(|| self.probes.transport()).unwrap_or(Transport::TwoWay)
+        self.config
+            .transport
+            .or_else(|| self.probes.transport())
+            .unwrap_or(Transport::TwoWay)
     }
 
     fn times(&self) -> Times {
@@ -131,7 +135,10 @@ impl CliAgent {
 
     fn counted(&self, session: Option<&SessionId>) -> Usage {
         let counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
-        session.and_then(|session| counted.get(session)).copied().unwrap_or_default()
+        session
+            .and_then(|session| counted.get(session))
+            .copied()
+            .unwrap_or_default()
     }
 
     fn count(&self, session: Option<&SessionId>, used: Usage) {

@@ -39,6 +39,8 @@ pub struct Denial {
     pub outside: bool,
     /// Who denied it.
     pub by: By,
+    /// The known problem it shows, by its id in the recovery table.
+    pub problem: Option<&'static str>,
 }
 
 /// An error that an agent reports.

@@ -55,6 +55,7 @@ fn denial(by: By, outside: bool) -> Denial {
         path: Some("/x".to_owned()),
         outside,
         by,
+        problem: None,
     }
 }
 
@@ -275,10 +276,20 @@ async fn the_tree_shows_new_changed_and_committed_files_and_is_committed_once() 
     assert_eq!(files, [("new file.txt", 2, 0), ("old.txt", 1, 1)]);
     assert!(facts.has("old.txt") && facts.has(&root.path().join("new file.txt").display().to_string()));
     let first = commit(root.path(), &base, "work", &trailers).await.unwrap().unwrap();
-    assert_eq!(commit(root.path(), &base, "again", &trailers).await.unwrap(), Some(first));
-    let words = git(root.path(), &["log", "-1", "--format=%an %(trailers:key=Maestria-Task,valueonly)"]);
+    assert_eq!(
+        commit(root.path(), &base, "again", &trailers).await.unwrap(),
+        Some(first)
+    );
+    let words = git(
+        root.path(),
+        &["log", "-1", "--format=%an %(trailers:key=Maestria-Task,valueonly)"],
+    );
     assert_eq!(words, "Maestria t");
-    assert_eq!(look(root.path(), &base).await.unwrap().files.len(), 2, "a commit is still a change");
+    assert_eq!(
+        look(root.path(), &base).await.unwrap().files.len(),
+        2,
+        "a commit is still a change"
+    );
 }
 
 #[test]

@@ -1,11 +1,7 @@
 //! What git says about an attempt's worktree, as facts to judge by.
 
 use crate::worktree::{commit_all, evidence};
-use maestria_kernel::{
-    id::CommitId,
-    outcome::FileChange,
-    port::RepositoryError,
-};
+use maestria_kernel::{id::CommitId, outcome::FileChange, port::RepositoryError};
 use std::path::{Path, PathBuf};
 
 /// What a tree shows.

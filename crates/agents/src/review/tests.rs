@@ -19,15 +19,27 @@ fn a_structured_answer_is_read() {
     assert_eq!(opinion.verdict, Some(ReviewVerdict::Reject));
     assert_eq!(opinion.findings.len(), 2);
     assert_eq!(opinion.findings[0].severity, Severity::Blocking);
-    assert_eq!((opinion.findings[0].line, opinion.findings[1].file.as_deref()), (Some(3), None));
+    assert_eq!(
+        (opinion.findings[0].line, opinion.findings[1].file.as_deref()),
+        (Some(3), None)
+    );
 }
 
 #[test]
 fn an_answer_in_prose_is_read_leniently() {
     let cases = [
-        ("Looks fine.\n```json\n{\"verdict\": \"approve\", \"summary\": \"ok\", \"findings\": []}\n```\n", Some(ReviewVerdict::Approve)),
-        ("{\"verdict\":\"Request Changes\",\"summary\":\"x\"} trailing words", Some(ReviewVerdict::RequestChanges)),
-        ("first {\"verdict\":\"approve\"} then, thinking again, {\"verdict\":\"reject\"}", Some(ReviewVerdict::Reject)),
+        (
+            "Looks fine.\n```json\n{\"verdict\": \"approve\", \"summary\": \"ok\", \"findings\": []}\n```\n",
+            Some(ReviewVerdict::Approve),
+        ),
+        (
+            "{\"verdict\":\"Request Changes\",\"summary\":\"x\"} trailing words",
+            Some(ReviewVerdict::RequestChanges),
+        ),
+        (
+            "first {\"verdict\":\"approve\"} then, thinking again, {\"verdict\":\"reject\"}",
+            Some(ReviewVerdict::Reject),
+        ),
         ("{\"verdict\": \"maybe\", \"summary\": \"x\"}", None),
         ("I approve of this change.", None),
         ("{\"verdict\": ", None),
@@ -61,7 +73,10 @@ fn the_prompt_holds_the_change_as_data_and_no_open_places() {
         artefacts: "/tmp/artefacts".into(),
     };
     let text = prompt(&job, false);
-    assert!(text.contains("+let x = \"{{purpose}}\";"), "what is filled in is not filled again");
+    assert!(
+        text.contains("+let x = \"{{purpose}}\";"),
+        "what is filled in is not filled again"
+    );
     assert!(text.contains("add {{diff}} support") && text.contains("/tmp/checkout") && text.contains("fenced"));
     assert!(!prompt(&job, true).contains("fenced"));
     assert_eq!(schema()["additionalProperties"], false);

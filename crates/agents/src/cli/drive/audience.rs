@@ -23,7 +23,10 @@ pub struct Audience<'a> {
 
 impl std::fmt::Debug for Audience<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Audience").field("agent", &self.agent).field("review", &self.review).finish_non_exhaustive()
+        f.debug_struct("Audience")
+            .field("agent", &self.agent)
+            .field("review", &self.review)
+            .finish_non_exhaustive()
     }
 }
 
@@ -32,9 +35,21 @@ impl<'a> Audience<'a> {
     pub fn tell(&self, event: Event) {
         let Some(observer) = self.observer else { return };
         match event {
-            Event::ModelCalled { model, usage, millis, scripted, .. } if self.review => {
+            Event::ModelCalled {
+                model,
+                usage,
+                millis,
+                scripted,
+                ..
+            } if self.review => {
                 let task = self.task;
-                observer.observe(Event::ModelCalled { task, model, usage, millis, scripted });
+                observer.observe(Event::ModelCalled {
+                    task,
+                    model,
+                    usage,
+                    millis,
+                    scripted,
+                });
             }
             _ if self.review => {}
             event => observer.observe(event),

@@ -108,6 +108,10 @@ impl Watch {
         alarm.filter(|_| first)
     }
 
+    pub(super) fn is_quiet(&self, span: Duration) -> bool {
+        self.heard.elapsed() >= span
+    }
+
     pub(super) fn is_time_to_measure(&mut self, every: Duration) -> bool {
         let due = self.measured.elapsed() >= every;
         if due {

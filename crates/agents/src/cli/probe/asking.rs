@@ -60,15 +60,33 @@ impl<'a> Asking<'a> {
         let home = std::fs::create_dir_all(folder.join("work"))
             .and_then(|()| Home::prepare(&folder.join("home"), agent.kind, &agent.config, &agent.around.env))
             .map_err(|error| format!("it cannot be probed in {}: {error}", folder.display()))?;
-        Ok(Self { agent, program, folder, home })
+        Ok(Self {
+            agent,
+            program,
+            folder,
+            home,
+        })
     }
 
     fn spec(&self, words: &[&str]) -> Spec {
         let agent = self.agent;
         let mut spec = Spec::new(self.program, self.folder.join("work"));
         spec.name = format!("probe of {}", agent.name);
-        spec.args = agent.config.args.iter().map(Into::into).chain(words.iter().map(Into::into)).collect();
-        spec.env = environment(agent.kind, Transport::TwoWay, false, &agent.config, self.home.path(), &agent.around.env);
+        spec.args = agent
+            .config
+            .args
+            .iter()
+            .map(Into::into)
+            .chain(words.iter().map(Into::into))
+            .collect();
+        spec.env = environment(
+            agent.kind,
+            Transport::TwoWay,
+            false,
+            &agent.config,
+            self.home.path(),
+            &agent.around.env,
+        );
         spec.limits = agent.config.limits.clone();
         spec
     }
@@ -76,7 +94,9 @@ impl<'a> Asking<'a> {
     /// Runs the program with these words and waits for its end.
     pub(super) async fn ask(&self, words: &[&str]) -> Result<Said, Unusable> {
         let mut process = Supervised::spawn(self.spec(words)).map_err(|error| {
-            let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+            let cause = std::error::Error::source(&error)
+                .map(|cause| format!(": {cause}"))
+                .unwrap_or_default();
             format!("it cannot be started: {error}{cause}")
         })?;
         let (stdout, stderr) = (process.take_stdout(), process.take_stderr());
@@ -86,7 +106,9 @@ impl<'a> Asking<'a> {
             Said { exit, stdout, stderr }
         };
         tokio::time::timeout(PATIENCE, all).await.map_err(|_| {
-            let command = [&[self.program.display().to_string().as_str()], words].concat().join(" ");
+            let command = [&[self.program.display().to_string().as_str()], words]
+                .concat()
+                .join(" ");
             format!("`{command}` did not end within {} s", PATIENCE.as_secs())
         })
     }
@@ -127,7 +149,10 @@ impl<'a> Asking<'a> {
                 Ok(greeting["agentInfo"]["version"].as_str().map(str::to_owned))
             }
             (_, Ended::NotStarted(why)) => Err(format!("it cannot be started: {why}")),
-            _ => Err(format!("it does not speak the Agent Client Protocol: {}", silence(&ran.seen, &ran.last_words))),
+            _ => Err(format!(
+                "it does not speak the Agent Client Protocol: {}",
+                silence(&ran.seen, &ran.last_words)
+            )),
         }
     }
 
@@ -173,13 +198,19 @@ impl Said {
     pub(super) fn words(&self) -> String {
         let text = self.text();
         let words = one_line(&text, 300);
-        if words.is_empty() { format!("exit {:?} without a word", self.exit.code) } else { words }
+        if words.is_empty() {
+            format!("exit {:?} without a word", self.exit.code)
+        } else {
+            words
+        }
     }
 
     /// The first word that looks like a version.
     pub(super) fn version(&self) -> Option<String> {
         let words = self.stdout.split_whitespace();
-        let mut versions = words.filter(|word| word.contains('.') && word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit()));
+        let mut versions = words.filter(|word| {
+            word.contains('.') && word.trim_start_matches('v').starts_with(|c: char| c.is_ascii_digit())
+        });
         versions.next().map(|word| word.trim_start_matches('v').to_owned())
     }
 }

@@ -1,10 +1,14 @@
 //! What probes have found out, kept for as long as the program's file stays the same, also from one run to the next.
 
 use super::About;
-use crate::{cli::config::Transport, outcome::report::replace};
+use crate::{
+    cli::config::{AgentConfig, Kind, Transport},
+    outcome::report::replace,
+};
 use std::{
     collections::BTreeMap,
     fs,
+    hash::{DefaultHasher, Hash, Hasher},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -31,13 +35,17 @@ impl Probes {
         }
     }
 
-    pub(super) fn recall(&self, program: &Path, args: &[String]) -> Option<About> {
-        let key = key(program, args)?;
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+    pub(super) fn recall(&self, program: &Path, config: &AgentConfig, kind: Kind) -> Option<About> {
+        let key = key(program, config, kind)?;
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned()
     }
 
-    pub(super) fn remember(&self, program: &Path, args: &[String], about: &About) {
-        let Some(key) = key(program, args) else { return };
+    pub(super) fn remember(&self, program: &Path, config: &AgentConfig, kind: Kind, about: &About) {
+        let Some(key) = key(program, config, kind) else { return };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(key.clone(), about.clone());
         let Some(folder) = &self.folder else { return };
@@ -61,13 +69,18 @@ impl Probes {
 
 fn load(folder: Option<&Path>) -> BTreeMap<String, About> {
     let text = folder.and_then(|folder| fs::read_to_string(folder.join(NAME)).ok());
-    text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default()
+    text.and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
 }
 
-/// A program with its arguments, as long as nobody installs another version in its place.
-fn key(program: &Path, args: &[String]) -> Option<String> {
+/// A program as it is configured, for as long as nobody installs another version in its place. What it is given is kept
+/// as a number only: it may hold keys.
+fn key(program: &Path, config: &AgentConfig, kind: Kind) -> Option<String> {
     let real = fs::canonicalize(program).ok()?;
     let facts = fs::metadata(&real).ok()?;
+    let mut given = DefaultHasher::new();
+    (&config.args, &config.env, config.transport == Some(Transport::OneShot)).hash(&mut given);
     let stamp = format!("{}.{:09}", facts.mtime(), facts.mtime_nsec());
-    Some(format!("{}|{stamp}|{}|{}|{}", real.display(), facts.len(), facts.ino(), shell_words::join(args)))
+    let file = format!("{}|{stamp}|{}|{}", real.display(), facts.len(), facts.ino());
+    Some(format!("{}|{file}|{:016x}", kind.as_str(), given.finish()))
 }

@@ -64,18 +64,37 @@ impl Acp {
     }
 
     fn prompt(&mut self, opened: &Value) -> Vec<Out> {
-        let wanted = self.turn.session.as_ref().filter(|_| self.loading).map(|session| session.as_str().to_owned());
+        let wanted = self
+            .turn
+            .session
+            .as_ref()
+            .filter(|_| self.loading)
+            .map(|session| session.as_str().to_owned());
         let Some(session) = opened["sessionId"].as_str().map(str::to_owned).or(wanted) else {
             return vec![Out::Failed("the session has no id".to_owned())];
         };
         self.session = Some(session.clone());
-        let text = if self.loading { &self.turn.follow_up } else { &self.turn.prompt };
+        let text = if self.loading {
+            &self.turn.follow_up
+        } else {
+            &self.turn.prompt
+        };
         let prompt = json!([{"type": "text", "text": text}]);
         let mut out = vec![Out::Mute(false), Out::Session(session.clone())];
-        if self.turn.read_only && let Some(mode) = reading_mode(opened) {
-            out.push(Self::call(MODE, "session/set_mode", &json!({"sessionId": session, "modeId": mode})));
+        if self.turn.read_only
+            && let Some(mode) = reading_mode(opened)
+        {
+            out.push(Self::call(
+                MODE,
+                "session/set_mode",
+                &json!({"sessionId": session, "modeId": mode}),
+            ));
         }
-        out.push(Self::call(PROMPT, "session/prompt", &json!({"sessionId": session, "prompt": prompt})));
+        out.push(Self::call(
+            PROMPT,
+            "session/prompt",
+            &json!({"sessionId": session, "prompt": prompt}),
+        ));
         out
     }
 
@@ -90,8 +109,11 @@ impl Acp {
 }
 
 fn reading_mode(opened: &Value) -> Option<&'static str> {
-    let modes: Vec<&str> =
-        opened["modes"]["availableModes"].as_array()?.iter().filter_map(|mode| mode["id"].as_str()).collect();
+    let modes: Vec<&str> = opened["modes"]["availableModes"]
+        .as_array()?
+        .iter()
+        .filter_map(|mode| mode["id"].as_str())
+        .collect();
     READING_MODES.into_iter().find(|mode| modes.contains(mode))
 }
 
@@ -105,7 +127,10 @@ fn option(options: &Value, allowed: bool) -> Option<Value> {
     let options = options.as_array()?;
     wanted.iter().find_map(|kind| {
         let kind = serde_json::to_value(kind).ok()?;
-        options.iter().find(|option| option["kind"] == kind).map(|option| option["optionId"].clone())
+        options
+            .iter()
+            .find(|option| option["kind"] == kind)
+            .map(|option| option["optionId"].clone())
     })
 }
 
@@ -136,7 +161,9 @@ impl Talk for Acp {
             Some(id) => json!({"outcome": "selected", "optionId": id}),
             None => json!({"outcome": "cancelled"}),
         };
-        vec![Out::Send(json!({"jsonrpc": "2.0", "id": asked.id, "result": {"outcome": outcome}}))]
+        vec![Out::Send(
+            json!({"jsonrpc": "2.0", "id": asked.id, "result": {"outcome": outcome}}),
+        )]
     }
 
     fn refuse(&mut self, id: &Value, method: &str) -> Vec<Out> {
@@ -147,7 +174,9 @@ impl Talk for Acp {
     fn interrupt(&mut self) -> Vec<Out> {
         let session = self.session.iter();
         session
-            .map(|session| Out::Send(json!({"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": session}})))
+            .map(|session| {
+                Out::Send(json!({"jsonrpc": "2.0", "method": "session/cancel", "params": {"sessionId": session}}))
+            })
             .collect()
     }
 }

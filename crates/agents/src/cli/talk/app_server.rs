@@ -41,7 +41,11 @@ impl AppServer {
     }
 
     fn start_thread(&self) -> Vec<Out> {
-        let sandbox = if self.turn.read_only { "read-only" } else { "workspace-write" };
+        let sandbox = if self.turn.read_only {
+            "read-only"
+        } else {
+            "workspace-write"
+        };
         // `untrusted` asks for every edit and command: the policy answers at once.
         let mut params = json!({"cwd": self.turn.cwd, "approvalPolicy": "untrusted", "sandbox": sandbox});
         if let Some(model) = &self.turn.model {
@@ -54,7 +58,10 @@ impl AppServer {
             }
             None => "thread/start",
         };
-        vec![Out::Send(json!({"method": "initialized"})), Self::call(THREAD, method, &params)]
+        vec![
+            Out::Send(json!({"method": "initialized"})),
+            Self::call(THREAD, method, &params),
+        ]
     }
 
     fn start_turn(&mut self, thread: &Value) -> Vec<Out> {
@@ -62,7 +69,11 @@ impl AppServer {
             return vec![Out::Failed("the thread has no id".to_owned())];
         };
         self.thread = Some(id.to_owned());
-        let text = if self.turn.session.is_some() { &self.turn.follow_up } else { &self.turn.prompt };
+        let text = if self.turn.session.is_some() {
+            &self.turn.follow_up
+        } else {
+            &self.turn.prompt
+        };
         let mut params = json!({"threadId": id, "input": [{"type": "text", "text": text}]});
         if let Some(schema) = &self.turn.schema {
             params["outputSchema"] = schema.clone();
@@ -120,12 +131,20 @@ impl Talk for AppServer {
 
     fn refuse(&mut self, id: &Value, method: &str) -> Vec<Out> {
         let message = format!("this host does not know {method}");
-        vec![Out::Send(json!({"id": id, "error": {"code": UNKNOWN_METHOD, "message": message}}))]
+        vec![Out::Send(
+            json!({"id": id, "error": {"code": UNKNOWN_METHOD, "message": message}}),
+        )]
     }
 
     fn interrupt(&mut self) -> Vec<Out> {
-        let (Some(thread), Some(running)) = (self.thread.clone(), self.running.clone()) else { return Vec::new() };
+        let (Some(thread), Some(running)) = (self.thread.clone(), self.running.clone()) else {
+            return Vec::new();
+        };
         let id = self.next();
-        vec![Self::call(id, "turn/interrupt", &json!({"threadId": thread, "turnId": running}))]
+        vec![Self::call(
+            id,
+            "turn/interrupt",
+            &json!({"threadId": thread, "turnId": running}),
+        )]
     }
 }

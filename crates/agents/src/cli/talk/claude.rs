@@ -22,7 +22,11 @@ impl Claude {
     }
 
     fn user(&self) -> Value {
-        let text = if self.turn.session.is_some() { &self.turn.follow_up } else { &self.turn.prompt };
+        let text = if self.turn.session.is_some() {
+            &self.turn.follow_up
+        } else {
+            &self.turn.prompt
+        };
         json!({
             "type": "user",
             "message": {"role": "user", "content": [{"type": "text", "text": text}]},
@@ -40,7 +44,9 @@ fn response(id: &Value, response: &Value) -> Out {
 impl Talk for Claude {
     fn open(&mut self) -> Vec<Out> {
         let request = json!({"subtype": "initialize", "hooks": null});
-        vec![Out::Send(json!({"type": "control_request", "request_id": INITIALIZE, "request": request}))]
+        vec![Out::Send(
+            json!({"type": "control_request", "request_id": INITIALIZE, "request": request}),
+        )]
     }
 
     fn on(&mut self, step: &Step) -> Vec<Out> {
@@ -73,7 +79,9 @@ impl Talk for Claude {
         self.requests += 1;
         let id = format!("maestria_interrupt_{}", self.requests);
         let request = json!({"subtype": "interrupt"});
-        vec![Out::Send(json!({"type": "control_request", "request_id": id, "request": request}))]
+        vec![Out::Send(
+            json!({"type": "control_request", "request_id": id, "request": request}),
+        )]
     }
 
     fn rewrites(&self) -> bool {

@@ -44,12 +44,23 @@ fn folder(job: &TaskJob) -> PathBuf {
 
 fn base(job: &TaskJob) -> PathBuf {
     let task = format!("{}-{}", job.task.key, job.task.id.short());
-    Path::new(&job.request.workspace).join("agents").join(safe(&task)).join(safe(job.agent.as_str()))
+    Path::new(&job.request.workspace)
+        .join("agents")
+        .join(safe(&task))
+        .join(safe(job.agent.as_str()))
 }
 
 /// A name that stays in its folder, whatever a plan calls its tasks.
 fn safe(name: &str) -> String {
-    name.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '_' }).collect()
+    name.chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || "-_".contains(c) {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect()
 }
 
 async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn Observer) -> Outcome {
@@ -222,7 +233,11 @@ impl Course<'_> {
                 None
             }
         };
-        let expect = if self.job.task.kind.edits() { Expect::Change } else { Expect::Answer };
+        let expect = if self.job.task.kind.edits() {
+            Expect::Change
+        } else {
+            Expect::Answer
+        };
         judge(&Evidence {
             kind: self.agent.kind,
             seen: &ran.seen,

@@ -21,7 +21,10 @@ use maestria_kernel::{
 
 /// Has a change judged. Everything that goes wrong becomes an opinion without a verdict, with the reason.
 pub(super) async fn review(agent: &CliAgent, job: ReviewJob, observer: &dyn Observer) -> Opinion {
-    let schema = matches!((agent.kind, agent.transport()), (Kind::Claude, _) | (Kind::Codex, Transport::TwoWay));
+    let schema = matches!(
+        (agent.kind, agent.transport()),
+        (Kind::Claude, _) | (Kind::Codex, Transport::TwoWay)
+    );
     let prompt = review::prompt(&job, schema);
     if let Err(error) = review::keep_sent(&job.artefacts, &prompt, &job.diff) {
         return review::none(format!("the review's folder cannot be written: {error}"));
@@ -43,10 +46,21 @@ pub(super) async fn review(agent: &CliAgent, job: ReviewJob, observer: &dyn Obse
 }
 
 /// Sends the review and waits for the answer.
-async fn ask(agent: &CliAgent, job: &ReviewJob, prompt: String, schema: bool, observer: &dyn Observer) -> Result<Ran, String> {
+async fn ask(
+    agent: &CliAgent,
+    job: &ReviewJob,
+    prompt: String,
+    schema: bool,
+    observer: &dyn Observer,
+) -> Result<Ran, String> {
     let seat = agent.slots.open(job.task);
-    let home = Home::prepare(&job.artefacts.join("home"), agent.kind, &agent.config, &agent.around.env)
-        .map_err(|error| format!("the reviewer's home cannot be prepared: {error}"))?;
+    let home = Home::prepare(
+        &job.artefacts.join("home"),
+        agent.kind,
+        &agent.config,
+        &agent.around.env,
+    )
+    .map_err(|error| format!("the reviewer's home cannot be prepared: {error}"))?;
     let turn = Turn {
         follow_up: prompt.clone(),
         prompt,

@@ -1,0 +1,12 @@
+//! Agents as whole programs: scripted ones that misbehave on demand, and the real CLIs on a loopback model server.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod fake;
+mod probe;
+mod real;
+mod stage;
