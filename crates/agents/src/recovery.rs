@@ -3,6 +3,7 @@
 //! The table says how a problem shows (in an error event, on stderr, by the exit code), what it means, and the least
 //! that repairs it. Nothing in it, and nothing here, ever switches an agent's own permission checks off.
 
+pub mod directory;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,4 @@
+//! How providers are called: over HTTP, or from a script.
+
+pub mod http;
+pub mod playbook;

@@ -1,0 +1,206 @@
+//! Configuration: defaults < file < environment (`MAESTRIA_…`) < flags. Every value knows where it comes from, unknown
+//! keys are errors that name the nearest one, and secrets are never shown.
+
+mod layers;
+mod schema;
+mod sources;
+mod value;
+mod workflows;
+
+pub use sources::Sources;
+pub use value::Secret;
+pub use workflows::Workflows;
+
+use layers::Layers;
+use maestria_kernel::{
+    Cost,
+    agent::{Role, Vendor},
+    plan::shares::Band,
+    workflow::Limits,
+};
+use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration};
+
+/// All that is wrong with a configuration, each with its place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+/// `[agents.NAME]`: a coding CLI or another program that works.
+#[derive(Debug, Clone)]
+pub struct AgentTable {
+    /// How Maestria speaks with it: `claude`, `codex`, `gemini`, `acp`, `oneshot`.
+    pub kind: String,
+    /// Program and leading arguments.
+    pub command: Vec<String>,
+    /// Environment that it gets besides the cleared one.
+    pub env: BTreeMap<String, Secret>,
+    /// The model it is told to use.
+    pub model: Option<String>,
+    /// The roles it takes; empty: all.
+    pub roles: Vec<Role>,
+    /// Folders it may use besides its worktree.
+    pub allow_dirs: Vec<PathBuf>,
+    /// How long it may be silent.
+    pub idle_timeout: Option<Duration>,
+    /// Do not lend it the person's own login.
+    pub isolate_login: bool,
+}
+
+/// `[providers.NAME]`: models for the native agents.
+#[derive(Debug, Clone)]
+pub struct ProviderTable {
+    /// `openai`, `responses`, `anthropic`, `gemini` or `playbook`.
+    pub dialect: String,
+    /// Where it is.
+    pub base_url: Option<String>,
+    /// The key itself.
+    pub key: Option<Secret>,
+    /// The environment variable that holds the key.
+    pub key_env: Option<String>,
+    /// Its models, the preferred first.
+    pub models: Vec<String>,
+    /// Costs nothing.
+    pub local: bool,
+    /// The script of a `playbook`.
+    pub script: Option<PathBuf>,
+    /// The roles that native agents on it take; empty: all.
+    pub roles: Vec<Role>,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Coding CLIs by name.
+    pub agents: BTreeMap<String, AgentTable>,
+    /// Model providers by name.
+    pub providers: BTreeMap<String, ProviderTable>,
+    /// The most a run may cost, unless it says otherwise.
+    pub run_budget: Option<Cost>,
+    /// Limits of runs.
+    pub limits: Limits,
+    /// Shares the vendors should have.
+    pub shares: Vec<Band>,
+    /// The database.
+    pub store: PathBuf,
+    /// Where sessions go.
+    pub workspaces: PathBuf,
+    /// The command that checks a project; empty: look for one.
+    pub checks: Vec<String>,
+    /// The longest that checks may take.
+    pub checks_timeout: Duration,
+    /// Limits of a worker: memory in bytes.
+    pub worker_memory: u64,
+    /// Limits of a worker: CPU in percent of one core.
+    pub worker_cpu_percent: u32,
+    /// Limits of a worker: processes.
+    pub worker_processes: u64,
+    /// Limits of a worker: open files.
+    pub worker_files: u64,
+    /// How long a worker may be silent.
+    pub idle_timeout: Duration,
+    /// Ignored files that tasks need.
+    pub env_files: Vec<String>,
+    /// Folder of the person's own workflows.
+    pub workflows: PathBuf,
+    layers: Layers,
+}
+
+impl Config {
+    /// What `config init` writes.
+    pub const STARTER: &'static str = include_str!("config/starter.toml");
+
+    /// Reads all layers.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with everything that is wrong, each with file and line.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut layers = Layers::read(sources)?;
+        let mut wrong = Vec::new();
+        let config = Self::resolve(&mut layers, sources, &mut wrong);
+        if wrong.is_empty() {
+            Ok(Self { layers, ..config })
+        } else {
+            Err(ConfigError(wrong))
+        }
+    }
+
+    fn resolve(layers: &mut Layers, sources: &Sources, wrong: &mut Vec<String>) -> Self {
+        let data = sources.data();
+        let mut get = value::Reader { layers, wrong };
+        let limits = Limits {
+            parallel: get.number("limits.parallel"),
+            retries: get.number("limits.retries"),
+            rework_rounds: get.number("limits.rework_rounds"),
+            confidence_percent: get.number("limits.confidence_percent"),
+            review_after_secs: get.duration("limits.review_after").as_secs(),
+            backoff_millis: u64::try_from(get.duration("limits.backoff").as_millis()).unwrap_or(u64::MAX),
+            decision_expires_secs: get.duration("limits.decision_expires").as_secs(),
+        };
+        let vendors = [
+            ("gemini", Vendor::Gemini),
+            ("claude", Vendor::Claude),
+            ("codex", Vendor::Codex),
+        ];
+        let shares = vendors
+            .into_iter()
+            .filter_map(|(name, vendor)| {
+                let (least, most) = get.band(&format!("shares.{name}"))?;
+                Some(Band { vendor, least, most })
+            })
+            .collect();
+        let agents: Vec<String> = get.layers.names("agents");
+        let providers: Vec<String> = get.layers.names("providers");
+        Self {
+            agents: agents
+                .into_iter()
+                .filter_map(|name| Some((name.clone(), get.agent(&name)?)))
+                .collect(),
+            providers: providers
+                .into_iter()
+                .map(|name| (name.clone(), get.provider(&name)))
+                .collect(),
+            run_budget: get.money("budget.run"),
+            limits,
+            shares,
+            store: get.path("store.path").unwrap_or_else(|| data.join("maestria.db")),
+            workspaces: get.path("workspace.root").unwrap_or_else(|| data.join("workspaces")),
+            checks: get.words("checks.command"),
+            checks_timeout: get.duration("checks.timeout"),
+            worker_memory: get.bytes("workers.memory"),
+            worker_cpu_percent: get.number("workers.cpu_percent"),
+            worker_processes: get.number("workers.processes"),
+            worker_files: get.number("workers.files"),
+            idle_timeout: get.duration("workers.idle_timeout"),
+            env_files: get.words("target.env_files"),
+            workflows: sources.path().with_file_name("workflows"),
+            layers: Layers::default(),
+        }
+    }
+
+    /// The values in force as TOML, secrets masked; with their origins as comments if asked for.
+    pub fn show(&self, origins: bool) -> String {
+        let mut text = String::new();
+        let mut section = String::new();
+        for (key, value, origin) in self.layers.effective() {
+            let (table, name) = key.rsplit_once('.').unwrap_or(("", &key));
+            if table != section {
+                let gap = if text.is_empty() { "" } else { "\n" };
+                let _ = writeln!(text, "{gap}[{table}]");
+                table.clone_into(&mut section);
+            }
+            let shown = if schema::is_secret(&key) {
+                "\"…\"".to_owned()
+            } else {
+                value.to_string()
+            };
+            let _ = match origins {
+                true => writeln!(text, "{name} = {shown}  # {origin}"),
+                false => writeln!(text, "{name} = {shown}"),
+            };
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests;

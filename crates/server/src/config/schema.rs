@@ -1,0 +1,110 @@
+//! The keys there are, with their defaults.
+
+/// What a value must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Number,
+    Bool,
+    /// Text, or a list of texts.
+    Words,
+    Duration,
+    Bytes,
+    Money,
+    Band,
+    /// A table of texts.
+    Texts,
+}
+
+/// Keys outside of tables with names of the person's choosing: key, kind, default (TOML; empty: none).
+pub(super) const FIXED: &[(&str, Kind, &str)] = &[
+    ("budget.run", Kind::Money, ""),
+    ("checks.command", Kind::Words, "[]"),
+    ("checks.timeout", Kind::Duration, "\"15m\""),
+    ("limits.backoff", Kind::Duration, "\"2s\""),
+    ("limits.confidence_percent", Kind::Number, "70"),
+    ("limits.decision_expires", Kind::Duration, "\"7d\""),
+    ("limits.parallel", Kind::Number, "4"),
+    ("limits.retries", Kind::Number, "3"),
+    ("limits.review_after", Kind::Duration, "\"15m\""),
+    ("limits.rework_rounds", Kind::Number, "2"),
+    ("shares.claude", Kind::Band, "[40, 50]"),
+    ("shares.codex", Kind::Band, "[10, 20]"),
+    ("shares.gemini", Kind::Band, "[40, 50]"),
+    ("store.path", Kind::Text, ""),
+    (
+        "target.env_files",
+        Kind::Words,
+        "[\".env\", \".env.local\", \".envrc\"]",
+    ),
+    ("workers.cpu_percent", Kind::Number, "50"),
+    ("workers.files", Kind::Number, "4096"),
+    ("workers.idle_timeout", Kind::Duration, "\"10m\""),
+    ("workers.memory", Kind::Bytes, "\"2GiB\""),
+    ("workers.processes", Kind::Number, "512"),
+    ("workspace.root", Kind::Text, ""),
+];
+
+/// Keys of `[agents.NAME]`.
+pub(super) const AGENT: &[(&str, Kind)] = &[
+    ("allow_dirs", Kind::Words),
+    ("args", Kind::Words),
+    ("command", Kind::Words),
+    ("enabled", Kind::Bool),
+    ("env", Kind::Texts),
+    ("idle_timeout", Kind::Duration),
+    ("isolate_login", Kind::Bool),
+    ("kind", Kind::Text),
+    ("model", Kind::Text),
+    ("roles", Kind::Words),
+];
+
+/// Keys of `[providers.NAME]`.
+pub(super) const PROVIDER: &[(&str, Kind)] = &[
+    ("base_url", Kind::Text),
+    ("dialect", Kind::Text),
+    ("key", Kind::Text),
+    ("key_env", Kind::Text),
+    ("local", Kind::Bool),
+    ("models", Kind::Words),
+    ("roles", Kind::Words),
+    ("script", Kind::Text),
+];
+
+/// Agents that are configured without being written down.
+pub(super) const USUAL: &[&str] = &["claude", "codex", "gemini"];
+
+/// The kind of a key, or the nearest key there is.
+pub(super) fn find(key: &str) -> Result<Kind, String> {
+    let (named, known): (Option<&str>, &[(&str, Kind)]) = match key.split('.').next() {
+        Some("agents") => (key.splitn(3, '.').nth(2), AGENT),
+        Some("providers") => (key.splitn(3, '.').nth(2), PROVIDER),
+        _ => {
+            let fixed = FIXED.iter().find(|(name, ..)| *name == key);
+            return fixed
+                .map(|(_, kind, _)| *kind)
+                .ok_or_else(|| nearest(key, FIXED.iter().map(|(name, ..)| *name)));
+        }
+    };
+    let Some(name) = named else {
+        return Err("a table with a name, such as [agents.claude]".to_owned());
+    };
+    if let Some(("env", _)) = name.split_once('.') {
+        return Ok(Kind::Text);
+    }
+    known
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, kind)| *kind)
+        .ok_or_else(|| nearest(name, known.iter().map(|(name, _)| *name)))
+}
+
+pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let best = known.map(|name| (strsim::damerau_levenshtein(given, name), name)).min();
+    best.map(|(_, name)| name.to_owned()).unwrap_or_default()
+}
+
+/// Whether a value must not be shown: keys, and all environment of agents.
+pub(super) fn is_secret(key: &str) -> bool {
+    key.ends_with(".key") || (key.starts_with("agents.") && key.contains(".env."))
+}

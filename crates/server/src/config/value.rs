@@ -1,0 +1,241 @@
+//! Values with units, read from the layers; what is wrong is collected, not thrown.
+
+use super::{AgentTable, ProviderTable, layers::Layers};
+use maestria_kernel::{Cost, agent::Role};
+use std::{fmt, path::PathBuf, time::Duration};
+use toml::Value;
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps a text secret.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+pub(super) struct Reader<'a> {
+    pub(super) layers: &'a mut Layers,
+    pub(super) wrong: &'a mut Vec<String>,
+}
+
+impl Reader<'_> {
+    /// A value converted; what does not convert is reported with its place and what was expected.
+    fn read<T>(&mut self, key: &str, expected: &str, convert: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        let (value, origin) = self.layers.get(key)?;
+        let converted = convert(value);
+        if converted.is_none() {
+            let shown = if super::schema::is_secret(key) {
+                "…".to_owned()
+            } else {
+                value.to_string()
+            };
+            self.wrong
+                .push(format!("{origin}: `{key}` is {shown}; expected {expected}"));
+        }
+        converted
+    }
+
+    pub(super) fn number<T: TryFrom<i64> + Default>(&mut self, key: &str) -> T {
+        let read = self.read(key, "a whole number that fits", |v| {
+            v.as_integer().and_then(|n| T::try_from(n).ok())
+        });
+        read.unwrap_or_default()
+    }
+
+    pub(super) fn duration(&mut self, key: &str) -> Duration {
+        let text = |v: &Value| v.as_str().and_then(parse_duration);
+        self.read(key, "a duration such as \"30s\", \"15m\", \"2h\" or \"7d\"", text)
+            .unwrap_or_default()
+    }
+
+    fn optional_duration(&mut self, key: &str) -> Option<Duration> {
+        self.layers.get(key)?;
+        Some(self.duration(key))
+    }
+
+    pub(super) fn bytes(&mut self, key: &str) -> u64 {
+        let text = |v: &Value| {
+            v.as_str()
+                .and_then(parse_bytes)
+                .or_else(|| u64::try_from(v.as_integer()?).ok())
+        };
+        self.read(key, "an amount of bytes such as \"2GiB\" or \"512MB\"", text)
+            .unwrap_or_default()
+    }
+
+    pub(super) fn money(&mut self, key: &str) -> Option<Cost> {
+        let text = |v: &Value| match v {
+            Value::Float(n) => n.to_string().parse().ok(),
+            Value::Integer(n) => n.to_string().parse().ok(),
+            Value::String(s) => s.parse().ok(),
+            _ => None,
+        };
+        self.read(key, "dollars such as 2.50", text)
+    }
+
+    pub(super) fn band(&mut self, key: &str) -> Option<(u8, u8)> {
+        let pair = |v: &Value| {
+            let list = v.as_array().filter(|l| l.len() == 2)?;
+            let number = |n: &Value| n.as_integer().and_then(|n| u8::try_from(n).ok()).filter(|n| *n <= 100);
+            let (least, most) = (number(&list[0])?, number(&list[1])?);
+            (least <= most).then_some((least, most))
+        };
+        self.read(key, "two percentages, least and most, such as [40, 50]", pair)
+    }
+
+    fn text(&mut self, key: &str) -> Option<String> {
+        self.read(key, "a text", |v| v.as_str().map(str::to_owned))
+    }
+
+    fn flag(&mut self, key: &str) -> Option<bool> {
+        self.read(key, "true or false", Value::as_bool)
+    }
+
+    pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
+        self.text(key).map(PathBuf::from)
+    }
+
+    /// One text, split at white space with quotes heeded, or a list of texts.
+    pub(super) fn words(&mut self, key: &str) -> Vec<String> {
+        let words = |v: &Value| match v {
+            Value::String(text) => shell_words::split(text).ok(),
+            Value::Array(list) => list.iter().map(|w| w.as_str().map(str::to_owned)).collect(),
+            _ => None,
+        };
+        self.read(key, "a text or a list of texts", words).unwrap_or_default()
+    }
+
+    fn roles(&mut self, key: &str) -> Vec<Role> {
+        let words = self.words(key);
+        let role = |word: &String| match word.as_str() {
+            "planner" => Some(Role::Planner),
+            "analyst" => Some(Role::Analyst),
+            "editor" => Some(Role::Editor),
+            "reviewer" => Some(Role::Reviewer),
+            "validator" => Some(Role::Validator),
+            _ => None,
+        };
+        let roles: Option<Vec<Role>> = words.iter().map(role).collect();
+        roles.unwrap_or_else(|| {
+            self.wrong.push(format!(
+                "`{key}`: roles are planner, analyst, editor, reviewer, validator"
+            ));
+            Vec::new()
+        })
+    }
+
+    fn one_of(&mut self, key: &str, known: &[&str]) -> String {
+        let given = self.text(key);
+        match given {
+            Some(given) if known.contains(&given.as_str()) => given,
+            Some(given) => {
+                let nearest = super::schema::nearest(&given, known.iter().copied());
+                let origin = self.layers.get(key).map(|(_, o)| o.to_owned()).unwrap_or_default();
+                self.wrong.push(format!(
+                    "{origin}: `{key}` is \"{given}\"; did you mean \"{nearest}\"? ({})",
+                    known.join(", ")
+                ));
+                String::new()
+            }
+            None => {
+                self.wrong
+                    .push(format!("`{key}` is missing; it is one of {}", known.join(", ")));
+                String::new()
+            }
+        }
+    }
+
+    /// `None` when the agent is disabled.
+    pub(super) fn agent(&mut self, name: &str) -> Option<AgentTable> {
+        let key = |k: &str| format!("agents.{name}.{k}");
+        if self.flag(&key("enabled")) == Some(false) {
+            return None;
+        }
+        let mut command = self.words(&key("command"));
+        command.extend(self.words(&key("args")));
+        if command.is_empty() {
+            self.wrong
+                .push(format!("`{}` is missing; name the program", key("command")));
+        }
+        Some(AgentTable {
+            kind: self.one_of(&key("kind"), &["claude", "codex", "gemini", "acp", "oneshot"]),
+            command,
+            env: self
+                .layers
+                .below(&key("env"))
+                .into_iter()
+                .map(|(k, v)| (k, Secret::new(v)))
+                .collect(),
+            model: self.text(&key("model")),
+            roles: self.roles(&key("roles")),
+            allow_dirs: self.words(&key("allow_dirs")).into_iter().map(PathBuf::from).collect(),
+            idle_timeout: self.optional_duration(&key("idle_timeout")),
+            isolate_login: self.flag(&key("isolate_login")).unwrap_or(false),
+        })
+    }
+
+    pub(super) fn provider(&mut self, name: &str) -> ProviderTable {
+        let key = |k: &str| format!("providers.{name}.{k}");
+        ProviderTable {
+            dialect: self.one_of(
+                &key("dialect"),
+                &["openai", "responses", "anthropic", "gemini", "playbook"],
+            ),
+            base_url: self.text(&key("base_url")),
+            key: self.text(&key("key")).map(Secret::new),
+            key_env: self.text(&key("key_env")),
+            models: self.words(&key("models")),
+            local: self.flag(&key("local")).unwrap_or(false),
+            script: self.path(&key("script")),
+            roles: self.roles(&key("roles")),
+        }
+    }
+}
+
+fn split_unit(text: &str) -> Option<(u64, &str)> {
+    let text = text.trim();
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    Some((text[..end].parse().ok()?, text[end..].trim()))
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = split_unit(text)?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.checked_mul(millis).map(Duration::from_millis)
+}
+
+fn parse_bytes(text: &str) -> Option<u64> {
+    let (number, unit) = split_unit(text)?;
+    let factor = match unit {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "MB" => 1_000_000,
+        "GB" => 1_000_000_000,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return None,
+    };
+    number.checked_mul(factor)
+}
