@@ -53,7 +53,7 @@ async fn onto_new_branch(git: &Git, ground: &Ground, head: &str) -> Result<Strin
         let hint = "rename or delete that branch, then apply again";
         return Err(failed(format!("the branch {name} holds other work"), hint));
     }
-    git.text(&["update-ref", "-m", "maestria: apply", &full, head]).await?;
+    git.point(&["update-ref", "-m", "maestria: apply", &full, head]).await?;
     Ok(format!("HEAD was detached, so the work is on the new branch {name}"))
 }
 

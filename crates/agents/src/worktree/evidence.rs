@@ -75,7 +75,7 @@ pub async fn commit_all(
     if !is_ours(&git).await {
         update.push("--no-deref");
     }
-    git.text(&[&update[..], &["HEAD", &commit, &head]].concat()).await?;
+    git.point(&[&update[..], &["HEAD", &commit, &head]].concat()).await?;
     end_operation(&git).await;
     Ok(Some(CommitId::new(commit)))
 }

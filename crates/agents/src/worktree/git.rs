@@ -22,6 +22,15 @@ use tokio::{
 /// No call takes this long on a disk that works.
 const PATIENCE: Duration = Duration::from_secs(600);
 
+/// The longest that a lock is left alone.
+const LOCK_LIFE: Duration = Duration::from_secs(2);
+
+/// More stale locks than this are not left by one crash.
+const MOST_LOCKS: u32 = 3;
+
+/// What a reference that is to be made must have held before.
+pub(crate) const NOTHING: &str = "";
+
 /// Settings that outrank the repository's own.
 const SAFE: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
@@ -50,7 +59,7 @@ const SAFE: &[(&str, &str)] = &[
     ("diff.ignoreSubmodules", "all"),
     ("diff.mnemonicPrefix", "false"),
     ("diff.noprefix", "false"),
-    ("diff.orderFile", ""),
+    ("diff.orderFile", "/dev/null"),
     ("submodule.recurse", "false"),
     ("rerere.enabled", "false"),
     ("gc.auto", "0"),
@@ -249,6 +258,22 @@ impl Git {
         Ok(text.strip_suffix('\n').unwrap_or(&text).to_owned())
     }
 
+    /// Moves a reference of ours. A lock on it that does not go away by itself was left by a git that was killed: nobody
+    /// else moves what is under `maestria`.
+    ///
+    /// # Errors
+    /// When git says no, with its own words.
+    pub(crate) async fn point<S: AsRef<OsStr>>(&self, args: &[S]) -> Result<(), RepositoryError> {
+        for _ in 0..MOST_LOCKS {
+            let output = self.run(args).await?;
+            let Some(lock) = stale_lock(&output) else {
+                return answered(args, output).map(|_| ());
+            };
+            expire(&lock).await;
+        }
+        answered(args, self.run(args).await?).map(|_| ())
+    }
+
     /// Runs git as a question: yes or no.
     pub(crate) async fn asks<S: AsRef<OsStr>>(&self, args: &[S]) -> bool {
         self.run(args).await.is_ok_and(|o| o.status.success())
@@ -313,6 +338,24 @@ impl Git {
             }
         }
     }
+}
+
+/// The lock that a call stumbled on, if it is on something of ours.
+fn stale_lock(output: &Output) -> Option<PathBuf> {
+    let words = String::from_utf8_lossy(&output.stderr);
+    let (path, _) = words.split_once("Unable to create '")?.1.split_once("': File exists")?;
+    let ours = ["/refs/maestria/", "/refs/heads/maestria", "/worktrees/"];
+    (!output.status.success() && ours.iter().any(|part| path.contains(part))).then(|| PathBuf::from(path))
+}
+
+/// Removes a lock, after the time that a git which is still at work would need.
+pub(crate) async fn expire(lock: &Path) {
+    let deadline = std::time::Instant::now() + LOCK_LIFE;
+    while lock.exists() && std::time::Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // Gone by itself in every case but a crash.
+    let _ = std::fs::remove_file(lock);
 }
 
 async fn ended<S: AsRef<OsStr>>(

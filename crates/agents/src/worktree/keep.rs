@@ -9,7 +9,7 @@ use std::path::Path;
 /// Keeps a commit from git's clean-up until the run is discarded.
 pub(super) async fn keep(git: &Git, run: &Run, commit: &str) -> Result<(), RepositoryError> {
     let name = format!("refs/maestria/{}/kept/{commit}", run.id);
-    git.text(&["update-ref", &name, commit]).await.map(|_| ())
+    git.point(&["update-ref", &name, commit]).await
 }
 
 /// Moves what lies in the way to a free name beside it.
@@ -66,7 +66,7 @@ pub(super) async fn retire(run: &Run, folder: &Path, branch: &str) -> Result<(),
     let name = format!("refs/heads/{branch}");
     if let Some(tip) = git.resolve(&name).await {
         keep(&git, run, &tip).await?;
-        git.text(&["update-ref", "-d", &name, &tip]).await?;
+        git.point(&["update-ref", "-d", &name, &tip]).await?;
     }
     Ok(())
 }
@@ -92,7 +92,7 @@ pub(super) async fn discard(run: &Run) -> Result<(), RepositoryError> {
     }
     for (name, _) in &names {
         // `--no-deref`: the name reference is symbolic and would take its target along.
-        git.text(&["update-ref", "--no-deref", "-d", name]).await?;
+        git.point(&["update-ref", "--no-deref", "-d", name]).await?;
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use super::{
     git::{Git, fields, refused},
     ground,
     keep::{keep, retire},
-    open::{adopt, belongs, clear_ref_lock, copy_env_files, fill},
+    open::{adopt, belongs, copy_env_files, fill},
     repository, show, task_folder, workspace,
 };
 use maestria_kernel::{
@@ -112,8 +112,7 @@ pub(super) async fn merge(
         });
     }
     write_checks(run, &commit, &checks)?;
-    clear_ref_lock(&git, &ground(run)?.integration).await;
-    git.text(&["update-ref", "-m", "maestria: merge", &integration, &commit, &head])
+    git.point(&["update-ref", "-m", "maestria: merge", &integration, &commit, &head])
         .await?;
     Ok(MergeResult::Merged {
         commit: Some(CommitId::new(commit)),
@@ -319,8 +318,7 @@ pub(super) async fn rewind(run: &Run) -> Result<(), RepositoryError> {
         };
     }
     keep(&git, run, &old).await?;
-    clear_ref_lock(&git, &ground.integration).await;
-    git.text(&["update-ref", "-m", "maestria: rewind", &name, &head, &old])
+    git.point(&["update-ref", "-m", "maestria: rewind", &name, &head, &old])
         .await?;
     for task in run.ordered().into_iter().filter(|t| t.state != TaskState::Done) {
         retire(run, &task_folder(run, task.plan.id)?, &branch(run, task.plan.id)?).await?;

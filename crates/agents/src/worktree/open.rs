@@ -4,7 +4,7 @@ use super::{
     Settings, branch,
     evidence::commit_all,
     failed,
-    git::Git,
+    git::{Git, NOTHING},
     ground,
     keep::{keep, put_aside},
     merge::{Joined, join},
@@ -44,9 +44,10 @@ pub(super) async fn open(
 async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<(), RepositoryError> {
     let repository = repository(run)?;
     let git = Git::at(&repository).await;
-    if git.resolve(&format!("refs/heads/{branch}")).await.is_none() {
-        clear_ref_lock(&git, branch).await;
-        git.text(&["branch", "--no-track", "--", branch, start]).await?;
+    let name = format!("refs/heads/{branch}");
+    if git.resolve(&name).await.is_none() {
+        git.point(&["update-ref", "-m", "maestria: open", &name, start, NOTHING])
+            .await?;
     }
     if belongs(folder, &git).await {
         return fill(folder).await;
@@ -157,9 +158,9 @@ pub(super) async fn adopt(run: &Run, folder: &Path, branch: &str) -> Result<(), 
     if !git.contains(&head, &tip).await {
         keep(&git, run, &tip).await?;
     }
-    git.text(&["update-ref", "-m", "maestria: adopt", &name, &head, &tip])
+    git.point(&["update-ref", "-m", "maestria: adopt", &name, &head, &tip])
         .await?;
-    git.text(&["symbolic-ref", "HEAD", &name]).await.map(|_| ())
+    git.point(&["symbolic-ref", "HEAD", &name]).await
 }
 
 /// Merges the run's branch into a task's, with conflict markers left in the files for the author to resolve.
@@ -201,12 +202,5 @@ pub(super) async fn copy_env_files(settings: &Settings, from: &Path, to: &Path) 
                 tracing::warn!(%error, file = name, "an env file could not be copied");
             }
         }
-    }
-}
-
-/// Removes the lock that a killed git left on a branch of ours.
-pub(super) async fn clear_ref_lock(git: &Git, branch: &str) {
-    if let Some(lock) = git.internal(&format!("refs/heads/{branch}.lock")).await {
-        let _ = std::fs::remove_file(lock);
     }
 }

@@ -4,8 +4,7 @@ use super::{
     Settings, copy,
     evidence::{inner_repositories, snapshot},
     failed,
-    git::{Git, fields, path_of},
-    open::clear_ref_lock,
+    git::{Git, NOTHING, fields, path_of},
     show,
 };
 use maestria_kernel::{
@@ -265,7 +264,7 @@ async fn fix_base(git: &Git, top: &Path, workspace: &Path, run: RunId) -> Result
     let taken = snapshot(top, &workspace.join("snapshot.index"), message).await?;
     let base = match &taken {
         Some(commit) => {
-            git.text(&["update-ref", &format!("refs/maestria/{run}/snapshot"), commit])
+            git.point(&["update-ref", &format!("refs/maestria/{run}/snapshot"), commit])
                 .await?;
             commit.clone()
         }
@@ -274,7 +273,7 @@ async fn fix_base(git: &Git, top: &Path, workspace: &Path, run: RunId) -> Result
             git.resolve("HEAD").await.ok_or_else(nothing)?
         }
     };
-    git.text(&["update-ref", &format!("refs/maestria/{run}/base"), &base])
+    git.point(&["update-ref", &format!("refs/maestria/{run}/base"), &base])
         .await?;
     Ok(base)
 }
@@ -284,7 +283,7 @@ async fn fix_integration(git: &Git, run: RunId, base: &str) -> Result<String, Re
     let kept = format!("refs/maestria/{run}/name");
     if let Ok(full) = git.text(&["symbolic-ref", "--quiet", "--short", &kept]).await {
         if git.resolve(&full).await.is_none() {
-            git.text(&["branch", "--no-track", &full, base]).await?;
+            make_branch(git, &full, base).await?;
         }
         return Ok(full);
     }
@@ -301,11 +300,16 @@ async fn fix_integration(git: &Git, run: RunId, base: &str) -> Result<String, Re
     } else {
         short
     };
-    clear_ref_lock(git, &name).await;
-    git.text(&["symbolic-ref", &kept, &format!("refs/heads/{name}")])
+    git.point(&["symbolic-ref", &kept, &format!("refs/heads/{name}")])
         .await?;
     if git.resolve(&format!("refs/heads/{name}")).await.is_none() {
-        git.text(&["branch", "--no-track", &name, base]).await?;
+        make_branch(git, &name, base).await?;
     }
     Ok(name)
+}
+
+async fn make_branch(git: &Git, name: &str, base: &str) -> Result<(), RepositoryError> {
+    let name = format!("refs/heads/{name}");
+    git.point(&["update-ref", "-m", "maestria: prepare", &name, base, NOTHING])
+        .await
 }

@@ -5,7 +5,7 @@
 use super::{
     evidence::changed_paths,
     failed,
-    git::{Git, fields, path_of},
+    git::{Git, expire, fields, path_of},
     show,
 };
 use maestria_kernel::{Run, port::RepositoryError};
@@ -14,7 +14,6 @@ use std::{
     ffi::OsString,
     os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 fn marker(run: &Run) -> String {
@@ -28,7 +27,8 @@ pub(super) async fn pending(git: &Git, run: &Run) -> Option<String> {
 
 /// No apply is under way any more.
 pub(super) async fn settled(git: &Git, run: &Run) {
-    git.asks(&["update-ref", "-d", &marker(run)]).await;
+    // What stays of the mark is looked at, and found settled, by the next apply.
+    let _ = git.point(&["update-ref", "-d", &marker(run)]).await;
 }
 
 /// Moves files, index and branch from one commit to another; git refuses before the first file if a change of the
@@ -36,10 +36,10 @@ pub(super) async fn settled(git: &Git, run: &Run) {
 pub(super) async fn advance(git: &Git, run: &Run, from: &str, to: &str) -> Result<(), RepositoryError> {
     // Says "needs update" for every changed file; it is here to look again at files that were only touched.
     git.run(&["update-index", "-q", "--refresh"]).await?;
-    git.text(&["update-ref", &marker(run), to]).await?;
+    git.point(&["update-ref", &marker(run), to]).await?;
     let moved = git.text(&["read-tree", "-m", "-u", from, to]).await;
     if moved.is_ok() {
-        git.text(&["update-ref", "-m", "maestria: apply", "HEAD", to, from])
+        git.point(&["update-ref", "-m", "maestria: apply", "HEAD", to, from])
             .await?;
     }
     settled(git, run).await;
@@ -49,7 +49,7 @@ pub(super) async fn advance(git: &Git, run: &Run, from: &str, to: &str) -> Resul
 /// Brings the files that a torn apply has touched back to what they were. A file that holds something else than what
 /// apply found, wrote or was writing is the person's: then nothing is done.
 pub(super) async fn take_back(git: &Git, from: &str, to: &str) -> Result<(), RepositoryError> {
-    release_lock(git).await?;
+    release_locks(git).await;
     let top = git.folder();
     let paths = changed_paths(git, from, to).await?;
     let (before, after) = (blobs(git, from).await?, blobs(git, to).await?);
@@ -89,18 +89,14 @@ pub(super) async fn take_back(git: &Git, from: &str, to: &str) -> Result<(), Rep
     Ok(())
 }
 
-/// The git that was at work may live a little longer than the maestria that started it.
-async fn release_lock(git: &Git) -> Result<(), RepositoryError> {
-    let Some(lock) = git.internal("index.lock").await else {
-        return Ok(());
-    };
-    for _ in 0..50 {
-        if !lock.exists() {
-            return Ok(());
+/// Locks of the person's that our own killed git has left; the mark says that it was ours.
+async fn release_locks(git: &Git) {
+    let branch = git.text(&["symbolic-ref", "--quiet", "HEAD"]).await.unwrap_or_default();
+    for name in ["index", "HEAD", &branch] {
+        if let Some(lock) = git.internal(&format!("{name}.lock")).await {
+            expire(&lock).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    std::fs::remove_file(&lock).map_err(|e| failed(format!("{}: {e}", show(&lock)), "remove it by hand"))
 }
 
 fn joined(paths: &[&PathBuf]) -> Vec<u8> {
