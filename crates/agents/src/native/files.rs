@@ -1,0 +1,209 @@
+//! File tools, confined to the worktree: no way out by `..`, absolute paths or links, and no way into `.git`.
+
+use regex::RegexBuilder;
+use std::{
+    fmt::Write as _,
+    path::{Component, Path, PathBuf},
+};
+
+/// The largest file read or written, in bytes.
+const MOST: u64 = 1 << 20;
+
+/// The most lines of an answer.
+const LINES: usize = 400;
+
+/// The place of a path inside a root.
+///
+/// # Errors
+/// Why the path is not taken.
+pub(super) fn inside(root: &Path, given: &str) -> Result<PathBuf, String> {
+    let root = root.canonicalize().map_err(|e| e.to_string())?;
+    let given = Path::new(given);
+    let relative = given.strip_prefix(&root).unwrap_or(given);
+    let mut place = root.clone();
+    for component in relative.components() {
+        match component {
+            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => {
+                return Err(".git is not to be touched".to_owned());
+            }
+            Component::Normal(name) => place.push(name),
+            Component::CurDir => {}
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                return Err(format!("{} lies outside of the worktree", given.display()));
+            }
+        }
+        if place.is_symlink() {
+            let real = place.canonicalize().map_err(|e| format!("{}: {e}", given.display()))?;
+            if !real.starts_with(&root) || real.starts_with(root.join(".git")) {
+                return Err(format!("{} leads out of the worktree", given.display()));
+            }
+            place = real;
+        }
+    }
+    Ok(place)
+}
+
+fn text_of(path: &Path, shown: &str) -> Result<String, String> {
+    let meta = path.metadata().map_err(|e| format!("{shown}: {e}"))?;
+    if !meta.is_file() {
+        return Err(format!("{shown} is not a file"));
+    }
+    if meta.len() > MOST {
+        return Err(format!("{shown} has {} bytes; at most {MOST} are read", meta.len()));
+    }
+    let bytes = std::fs::read(path).map_err(|e| format!("{shown}: {e}"))?;
+    String::from_utf8(bytes).map_err(|_| format!("{shown} is not text"))
+}
+
+/// The lines of a file, numbered.
+pub(super) fn read(root: &Path, given: &str, from: usize, count: usize) -> Result<String, String> {
+    let text = text_of(&inside(root, given)?, given)?;
+    let from = from.max(1);
+    let count = if count == 0 { LINES } else { count.min(LINES) };
+    let mut out = String::new();
+    for (number, line) in text.lines().enumerate().skip(from - 1).take(count) {
+        let _ = writeln!(out, "{:>5}\t{line}", number + 1);
+    }
+    let all = text.lines().count();
+    if all >= from + count {
+        let _ = writeln!(out, "[{} more lines]", all + 1 - from - count);
+    }
+    Ok(out)
+}
+
+/// Writes a file as a whole.
+pub(super) fn write(root: &Path, given: &str, content: &str) -> Result<String, String> {
+    let place = inside(root, given)?;
+    if content.len() as u64 > MOST {
+        return Err(format!(
+            "the content has {} bytes; at most {MOST} are written",
+            content.len()
+        ));
+    }
+    if let Some(folder) = place.parent() {
+        std::fs::create_dir_all(folder).map_err(|e| format!("{given}: {e}"))?;
+    }
+    std::fs::write(&place, content).map_err(|e| format!("{given}: {e}"))?;
+    Ok(format!("{given}: {} lines written", content.lines().count()))
+}
+
+/// Replaces a piece of a file that occurs exactly once.
+pub(super) fn patch(root: &Path, given: &str, search: &str, replace: &str) -> Result<String, String> {
+    let place = inside(root, given)?;
+    let text = text_of(&place, given)?;
+    match text.matches(search).count() {
+        _ if search.is_empty() => Err("`search` is empty; use write_file for a new file".to_owned()),
+        0 => Err(format!(
+            "`search` does not occur in {given}; read the file and copy the piece exactly"
+        )),
+        1 => write(root, given, &text.replacen(search, replace, 1)),
+        many => Err(format!(
+            "`search` occurs {many} times in {given}; take more lines around it"
+        )),
+    }
+}
+
+fn walk(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let walk = ignore::WalkBuilder::new(root)
+        .hidden(false)
+        .filter_entry(|e| e.file_name() != ".git")
+        .build();
+    let root = root.to_owned();
+    walk.filter_map(Result::ok)
+        .filter(|e| e.file_type().is_some_and(|t| t.is_file()))
+        .filter_map(move |e| e.path().strip_prefix(&root).map(Path::to_path_buf).ok())
+}
+
+/// The files of a folder, without those that git ignores.
+pub(super) fn list(root: &Path, below: &str) -> Result<String, String> {
+    let start = inside(root, below)?;
+    let mut names: Vec<String> = walk(&start).take(5 * LINES).map(|p| p.display().to_string()).collect();
+    names.sort();
+    let all = names.len();
+    names.truncate(LINES);
+    if all > LINES {
+        names.push(format!("[{} more files; list a folder below]", all - LINES));
+    }
+    Ok(if names.is_empty() {
+        "no files".to_owned()
+    } else {
+        names.join("\n")
+    })
+}
+
+/// The lines that a pattern matches.
+pub(super) fn search(root: &Path, pattern: &str, below: &str) -> Result<String, String> {
+    let regex = RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|e| e.to_string())?;
+    let start = inside(root, below)?;
+    let mut found = Vec::new();
+    for name in walk(&start) {
+        let Ok(text) = text_of(&start.join(&name), "") else {
+            continue;
+        };
+        for (number, line) in text.lines().enumerate().filter(|(_, line)| regex.is_match(line)) {
+            let line: String = line.chars().take(200).collect();
+            found.push(format!("{}:{}: {line}", name.display(), number + 1));
+            if found.len() == LINES {
+                found.push("[more matches; narrow the pattern]".to_owned());
+                return Ok(found.join("\n"));
+            }
+        }
+    }
+    Ok(if found.is_empty() {
+        "no match".to_owned()
+    } else {
+        found.join("\n")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{inside, list, patch, read, search, write};
+
+    #[test]
+    fn there_is_no_way_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("w");
+        std::fs::create_dir_all(root.join(".git")).unwrap();
+        std::fs::write(folder.path().join("secret"), "s").unwrap();
+        std::os::unix::fs::symlink(folder.path(), root.join("up")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", root.join("file")).unwrap();
+        std::os::unix::fs::symlink(".git", root.join("g")).unwrap();
+        for path in [
+            "../secret",
+            "/etc/passwd",
+            "up/secret",
+            "file",
+            ".git/config",
+            ".GIT/hooks/x",
+            "g/config",
+            "a/../../secret",
+        ] {
+            assert!(inside(&root, path).is_err(), "{path}");
+            assert!(write(&root, path, "x").is_err(), "{path}");
+        }
+        assert!(inside(&root, "new/deep/file.txt").is_ok());
+        assert_eq!(std::fs::read_to_string(folder.path().join("secret")).unwrap(), "s");
+    }
+
+    #[test]
+    fn files_are_written_patched_read_and_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        write(root, "src/a.txt", "one\ntwo\ntwo\n").unwrap();
+        assert!(patch(root, "src/a.txt", "two", "2").unwrap_err().contains("2 times"));
+        assert!(
+            patch(root, "src/a.txt", "three", "3")
+                .unwrap_err()
+                .contains("does not occur")
+        );
+        patch(root, "src/a.txt", "one", "1").unwrap();
+        assert_eq!(read(root, "src/a.txt", 1, 1).unwrap(), "    1\t1\n[2 more lines]\n");
+        assert_eq!(list(root, ".").unwrap(), "src/a.txt");
+        assert_eq!(search(root, "^tw", ".").unwrap(), "src/a.txt:2: two\nsrc/a.txt:3: two");
+        assert!(search(root, "(", ".").is_err());
+    }
+}
