@@ -1,4 +1,10 @@
 //! The repository port on real repositories.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 mod apply;
 mod checks;
