@@ -84,6 +84,17 @@ pub(crate) fn failed(what: impl Into<String>, hint: impl Into<String>) -> Reposi
     }
 }
 
+/// Puts a folder under git, with its files as the first commit.
+///
+/// # Errors
+/// What git said.
+pub async fn start_repository(folder: &Path) -> Result<(), RepositoryError> {
+    let git = git::Git::bare(folder);
+    git.text(&["init", "--quiet"]).await?;
+    git.text(&["add", "--all"]).await?;
+    git.text(&["commit", "--quiet", "--allow-empty", "-m", "Begin"]).await.map(|_| ())
+}
+
 /// The ground of a run that has one.
 fn ground(run: &Run) -> Result<&Ground, RepositoryError> {
     run.ground

@@ -7,6 +7,7 @@ use maestria_kernel::{
     outcome::{Outcome, Verdict},
     port::{Control, MergeResult, Observer, PlanJob, RepositoryError, ReviewJob, TaskJob},
     review::Opinion,
+    state::RunState,
     workflow::Stage,
 };
 use std::{path::PathBuf, sync::Arc};
@@ -126,6 +127,10 @@ async fn dispatch(
 ) -> Option<Command> {
     let task = run.tasks.get(&id)?;
     let (agent, request) = (task.agent.clone()?, run.request.clone()?);
+    if recovering && run.state == RunState::Aborting {
+        let outcome = Outcome::bare(Verdict::Interrupted, "the run was aborted while maestria was not running");
+        return Some(Command::Finish { task: id, attempt, outcome: Box::new(outcome) });
+    }
     // From the second attempt on, the author works on top of what others have brought in meanwhile.
     let onto = attempt > 1 && !recovering;
     let outcome = match ports.repository.open(run, id, onto).await {

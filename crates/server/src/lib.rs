@@ -3,6 +3,15 @@
 //! What it is for: turning a [`Config`] into an [`App`] whose engine is plugged into a store, agents, repositories and
 //! models. What it must never do: decide anything about a run. Where to start reading: [`app`].
 
+pub mod app;
 pub mod config;
+mod doctor;
+mod recordings;
 
+pub use app::{
+    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository,
+};
 pub use config::{Config, ConfigError, Sources, Workflows};
+pub use doctor::{DoctorLine, Level, doctor};
+pub use maestria_engine::{EngineError, Leave, Patience};
+pub use recordings::replay;

@@ -1,0 +1,249 @@
+//! The command line.
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap_complete::Shell;
+use maestria_kernel::Cost;
+use std::path::PathBuf;
+
+/// Runs AI agents on a task: plan, edit, review, validate; in worktrees, within a budget, and never loses a run.
+#[derive(Debug, Parser)]
+#[command(name = "maestria", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Args {
+    /// Configuration file instead of the usual one.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Tell more: every event, and the log.
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    /// No colours (also: NO_COLOR).
+    #[arg(long, global = true)]
+    pub(crate) no_color: bool,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// The whole job on a sample repository: nothing to install, no key; the models' answers are scripted.
+    Demo(Demo),
+    /// Take a task through plan, edit and review.
+    Run(Run),
+    /// All runs, newest first.
+    Runs(Output),
+    /// One run: its plan, tasks, reviews, costs.
+    Show(Which),
+    /// A run's events, one JSON a line.
+    Events {
+        #[command(flatten)]
+        which: Which,
+        /// Go on as new ones come, until the run ends.
+        #[arg(long, short)]
+        follow: bool,
+    },
+    /// A run's change as a unified diff.
+    Diff {
+        #[command(flatten)]
+        which: Which,
+        /// Only this task's, such as E2.
+        #[arg(long)]
+        task: Option<String>,
+    },
+    /// Bring a completed run's work onto your branch.
+    Apply(Which),
+    /// Throw a run's work away.
+    Discard(Which),
+    /// Hold a run; its workers are frozen.
+    Pause(Which),
+    /// Go on with a run: after a pause, a crash, a reboot.
+    Resume(Face),
+    /// End a run; its workers are stopped.
+    Abort {
+        #[command(flatten)]
+        which: Which,
+        /// Why, for the log.
+        #[arg(long, default_value = "")]
+        because: String,
+    },
+    /// Start what failed, was skipped or cancelled again.
+    Retry(Face),
+    /// Do a task, and all that needs it, again.
+    Rerun {
+        #[command(flatten)]
+        face: Face,
+        /// The first task to do again, such as E2.
+        #[arg(long, value_name = "TASK")]
+        from: String,
+    },
+    /// Have a run's work reviewed now.
+    Review(Face),
+    /// Questions that wait for you.
+    Decisions {
+        #[command(subcommand)]
+        verb: Option<Decisions>,
+    },
+    /// The agents.
+    Agents {
+        #[command(subcommand)]
+        verb: Option<Agents>,
+    },
+    /// Check this machine: git, agents, sandbox, disk, clock, configuration.
+    Doctor(Output),
+    /// The configuration.
+    Config {
+        #[command(subcommand)]
+        verb: Config,
+    },
+    /// Completions for a shell, on stdout.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Run {
+    /// The task, in your words; `-` reads it from stdin.
+    pub(crate) task: String,
+    /// The folder to work on.
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub(crate) target: PathBuf,
+    /// Where the session's folders and worktrees go.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
+    /// Which stages: develop, plan, review, or one of your own.
+    #[arg(long, default_value = "develop")]
+    pub(crate) workflow: String,
+    /// Only these agents, the preferred first.
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub(crate) agents: Vec<String>,
+    /// The most it may cost, in dollars.
+    #[arg(long, value_name = "DOLLARS")]
+    pub(crate) budget: Option<Cost>,
+    /// Port of the dashboard (the dashboard is not part of this version; accepted so that scripts keep working).
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// No dashboard (there is none in this version).
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
+    /// Make and print the plan; do nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Work on a copy when the target is not in a git repository.
+    #[arg(long)]
+    pub(crate) copy: bool,
+    #[command(flatten)]
+    pub(crate) manner: Manner,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Manner {
+    /// Events as JSON lines on stdout instead of the live view.
+    #[arg(long)]
+    pub(crate) jsonl: bool,
+    /// Take the recommended answer to every decision.
+    #[arg(long)]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Demo {
+    /// Where the sample repository and the session go; a temporary folder if not given.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) workspace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) manner: Manner,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Which {
+    /// The run: its id, the end of it, or `last`.
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Face {
+    /// The run: its id, the end of it, or `last`.
+    #[arg(default_value = "last")]
+    pub(crate) run: String,
+    #[command(flatten)]
+    pub(crate) manner: Manner,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct Output {
+    /// As one JSON document on stdout.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Decisions {
+    /// All questions that wait, of all runs.
+    List(Output),
+    /// One question with its context and options.
+    Show {
+        /// The decision: its id or the end of it.
+        id: String,
+    },
+    /// Approve: take the first option, or the one named.
+    Approve {
+        /// The decision: its id or the end of it.
+        id: String,
+        /// Another option: accept, retry, skip, raise, stop.
+        #[arg(long)]
+        option: Option<String>,
+        /// Why; a retried worker is told it.
+        #[arg(long, default_value = "")]
+        because: String,
+    },
+    /// Deny: take the last option.
+    Deny {
+        /// The decision: its id or the end of it.
+        id: String,
+        /// Why.
+        #[arg(long)]
+        because: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Agents {
+    /// The configured agents, without starting them.
+    List(Output),
+    /// Start each agent: version, flags, login.
+    Probe(Output),
+    /// Read a recorded stream of an agent as a live one is read; prints the events and, last, the outcome.
+    Replay {
+        /// Which agent's stream: claude, codex, gemini, opencode, acp.
+        agent: String,
+        /// The recorded stdout.
+        stream: PathBuf,
+        /// The recorded stderr.
+        #[arg(long, value_name = "FILE")]
+        stderr: Option<PathBuf>,
+        /// The recorded exit code.
+        #[arg(long, value_name = "CODE")]
+        exit: Option<i32>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Write a commented configuration file.
+    Init {
+        /// Replace an existing one.
+        #[arg(long)]
+        force: bool,
+    },
+    /// The configuration in force.
+    Show {
+        /// With where each value comes from.
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Look for mistakes.
+    Check,
+}

@@ -1,0 +1,39 @@
+//! What the exit code says; documented in docs/exit-codes.md.
+
+use std::process::ExitCode;
+
+/// How the program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Done.
+    Ok,
+    /// Something given or configured is wrong, or something outside failed.
+    User,
+    /// The command line is wrong.
+    Usage,
+    /// The run failed.
+    RunFailed,
+    /// The budget is spent.
+    Budget,
+    /// The run was paused or aborted.
+    Paused,
+    /// The run waits for a person.
+    Waiting,
+    /// A defect of Maestria.
+    Bug,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::User => 1,
+            Exit::Usage => 2,
+            Exit::RunFailed => 3,
+            Exit::Budget => 6,
+            Exit::Paused => 8,
+            Exit::Waiting => 9,
+            Exit::Bug => 70,
+        })
+    }
+}

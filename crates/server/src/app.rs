@@ -1,0 +1,338 @@
+//! The product, wired: the only place that plugs rooms into each other.
+
+use crate::config::{Config, Workflows};
+use maestria_agents::{
+    native::NativeWorker,
+    planner::Planning,
+    roster::{Roster, Worker},
+    worktree::{Checks, Settings, Worktrees},
+};
+use maestria_engine::{Engine, EngineError, Ports, SystemClock};
+use maestria_gateway::{Gateway, Price, ProviderConfig};
+use maestria_kernel::{
+    At, Cost, DecisionId, Run, RunId, Tokens,
+    agent::Role,
+    decision::Decision,
+    id::AgentName,
+    model::ModelRef,
+    port::{Models, Store, StoreError},
+    request::Request,
+};
+use maestria_store::SqliteStore;
+use std::{
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// What keeps the product from opening.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something is configured that cannot be.
+    #[error("{0}")]
+    Config(String),
+    /// A folder cannot be made.
+    #[error("{path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Nothing of that name.
+    #[error("{0}")]
+    NotFound(String),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// A scripted provider added beside the configuration, for the demo.
+#[derive(Debug, Clone)]
+pub struct ScriptedProvider {
+    /// The provider's and its agent's name.
+    pub name: String,
+    /// The playbook.
+    pub script: String,
+    /// Its agent reviews; otherwise it plans, looks and edits.
+    pub reviews: bool,
+}
+
+/// How to open the product, besides its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Work on a copy of targets without git.
+    pub copy_plain: bool,
+    /// Scripted providers; the first plans.
+    pub scripted: Vec<ScriptedProvider>,
+}
+
+/// What a person wishes, as it comes from a command line or a client.
+#[derive(Debug, Clone)]
+pub struct Wish {
+    /// The task.
+    pub text: String,
+    /// The folder to work on.
+    pub target: PathBuf,
+    /// Where the session goes; `None`: a folder of its own below the configured root.
+    pub workspace: Option<PathBuf>,
+    /// The workflow's name.
+    pub workflow: String,
+    /// Only these agents.
+    pub agents: Vec<AgentName>,
+    /// The most it may cost.
+    pub budget: Option<Cost>,
+    /// Who wishes.
+    pub by: String,
+}
+
+/// The product, open.
+#[derive(Debug)]
+pub struct App {
+    /// Drives runs.
+    pub engine: Engine,
+    /// The configuration in force.
+    pub config: Config,
+    workflows: Workflows,
+    agents: Vec<AgentName>,
+    locks: PathBuf,
+}
+
+/// The moment it is.
+pub fn now() -> At {
+    use maestria_engine::Clock as _;
+    SystemClock.now()
+}
+
+impl App {
+    /// Opens the store and plugs everything together. Starts nothing.
+    ///
+    /// # Errors
+    /// [`AppError`] names what is in the way and what to do.
+    pub async fn open(config: Config, options: Options) -> Result<Self, AppError> {
+        let workflows = Workflows::load(&config.workflows, &config.limits).map_err(|e| AppError::Config(e.to_string()))?;
+        let data = config.store.parent().unwrap_or(Path::new(".")).to_owned();
+        make_private(&data)?;
+        let path = config.store.clone();
+        let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await;
+        let store: Arc<dyn Store> = Arc::new(opened.map_err(|e| AppError::Config(e.to_string()))??);
+        let models: Arc<dyn Models> = Arc::new(gateway(&config, &options)?);
+        let planner = planner(&config, &options, &models);
+        let workers = workers(&config, &options, &models);
+        let agents = workers.iter().map(|w| w.name().clone()).collect();
+        let settings = Settings {
+            env_files: config.env_files.clone(),
+            copy_plain: options.copy_plain,
+            checks: Checks {
+                command: (!config.checks.is_empty()).then(|| config.checks.clone()),
+                timeout: config.checks_timeout,
+            },
+        };
+        let ports = Ports {
+            store,
+            planner: Arc::new(planner),
+            agents: Arc::new(Roster::new(workers)),
+            repository: Arc::new(Worktrees::new(settings)),
+            clock: Arc::new(SystemClock),
+        };
+        let locks = data.join("locks");
+        Ok(Self { engine: Engine::new(ports, locks.clone()), config, workflows, agents, locks })
+    }
+
+    /// A new run's id.
+    pub fn new_run(&self) -> RunId {
+        RunId::new(uuid::Uuid::now_v7())
+    }
+
+    /// Turns a wish into a request.
+    ///
+    /// # Errors
+    /// Unknown workflows and agents, with the nearest name.
+    pub fn request(&self, wish: Wish) -> Result<Request, AppError> {
+        let workflow = self.workflows.get(&wish.workflow).map_err(AppError::NotFound)?.clone();
+        for name in &wish.agents {
+            if !self.agents.contains(name) {
+                let known: Vec<&str> = self.agents.iter().map(AgentName::as_str).collect();
+                let text = format!("there is no agent `{name}`; configured are: {}", known.join(", "));
+                return Err(AppError::NotFound(text));
+            }
+        }
+        let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let workspace = match &wish.workspace {
+            Some(folder) => absolute(folder),
+            None => self.config.workspaces.join(self.new_run().to_string().replacen("run_", "session-", 1)),
+        };
+        Ok(Request {
+            text: wish.text,
+            target: absolute(&wish.target).display().to_string(),
+            workspace: workspace.display().to_string(),
+            workflow,
+            agents: wish.agents,
+            budget: wish.budget.or(self.config.run_budget),
+            shares: self.config.shares.clone(),
+            by: wish.by,
+        })
+    }
+
+    /// The run that a person means: its id, the end of it, or `last`.
+    ///
+    /// # Errors
+    /// [`AppError::NotFound`] when none or several fit.
+    pub async fn find(&self, given: &str) -> Result<RunId, AppError> {
+        let rows = self.engine.store().runs().await?;
+        if given == "last" {
+            return rows.first().map(|r| r.id).ok_or_else(|| AppError::NotFound("there are no runs yet".to_owned()));
+        }
+        let tail = given.trim_start_matches("run_");
+        let fits = |id: &RunId| id.to_string() == given || (tail.len() >= 4 && id.to_string().ends_with(tail));
+        let found: Vec<RunId> = rows.iter().map(|r| r.id).filter(fits).collect();
+        match found[..] {
+            [one] => Ok(one),
+            [] => Err(AppError::NotFound(format!("there is no run `{given}`"))),
+            [..] => Err(AppError::NotFound(format!("`{given}` fits several runs; give more of the id"))),
+        }
+    }
+
+    /// The newest run that is not finished.
+    ///
+    /// # Errors
+    /// [`AppError::Store`].
+    pub async fn last_unfinished(&self) -> Result<Option<RunId>, AppError> {
+        let rows = self.engine.store().runs().await?;
+        let done = |state: &str| matches!(state, "completed" | "failed" | "aborted");
+        Ok(rows.iter().find(|r| !done(&r.state)).map(|r| r.id))
+    }
+
+    /// Decisions that wait, with their runs.
+    ///
+    /// # Errors
+    /// [`AppError::Store`].
+    pub async fn open_decisions(&self) -> Result<Vec<(Run, Decision)>, AppError> {
+        let mut open = Vec::new();
+        for row in self.engine.store().runs().await?.iter().filter(|r| r.decisions > 0) {
+            let run = self.engine.load(row.id).await?;
+            let decisions: Vec<Decision> = run.open_decisions().cloned().collect();
+            open.extend(decisions.into_iter().map(|d| (run.clone(), d)));
+        }
+        Ok(open)
+    }
+
+    /// The run that asks a decision.
+    pub async fn run_of(&self, decision: DecisionId) -> Option<RunId> {
+        let open = self.open_decisions().await.ok()?;
+        open.into_iter().find(|(_, d)| d.id == decision).map(|(run, _)| run.id)
+    }
+
+    /// Whether some process drives a run now.
+    pub fn is_driven(&self, run: RunId) -> bool {
+        let file = std::fs::File::open(self.locks.join(format!("{run}.lock")));
+        file.is_ok_and(|f| f.try_lock_shared().is_err())
+    }
+}
+
+/// A folder only its owner can look into.
+fn make_private(folder: &Path) -> Result<(), AppError> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| AppError::Folder { path: folder.to_owned(), source })
+}
+
+/// Puts a folder under git, with its files as the first commit.
+///
+/// # Errors
+/// What git said.
+pub async fn start_repository(folder: &Path) -> Result<(), String> {
+    maestria_agents::worktree::start_repository(folder).await.map_err(|e| e.to_string())
+}
+
+fn gateway(config: &Config, options: &Options) -> Result<Gateway, AppError> {
+    let lookup = |name: &String| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let mut providers: Vec<ProviderConfig> = config
+        .providers
+        .iter()
+        .map(|(name, table)| ProviderConfig {
+            name: name.clone(),
+            dialect: table.dialect.clone(),
+            base_url: table.base_url.clone(),
+            key: table.key.as_ref().map(|k| k.reveal().to_owned()).or_else(|| table.key_env.as_ref().and_then(lookup)),
+            models: table.models.clone(),
+            local: table.local,
+            script: table.script.clone(),
+            script_text: None,
+        })
+        .collect();
+    providers.extend(options.scripted.iter().map(|scripted| ProviderConfig {
+        name: scripted.name.clone(),
+        dialect: "playbook".to_owned(),
+        base_url: None,
+        key: None,
+        models: vec!["script".to_owned()],
+        local: true,
+        script: None,
+        script_text: Some(scripted.script.clone()),
+    }));
+    Gateway::new(providers).map_err(|e| AppError::Config(e.to_string()))
+}
+
+/// The models that native agents can use, the preferred first: provider, model, roles, scripted.
+fn native_models(config: &Config, options: &Options) -> Vec<(ModelRef, Vec<Role>, bool)> {
+    let all = [Role::Planner, Role::Analyst, Role::Editor, Role::Reviewer, Role::Validator];
+    let scripted = options.scripted.iter().map(|s| {
+        let roles = if s.reviews { vec![Role::Reviewer] } else { vec![Role::Planner, Role::Analyst, Role::Editor] };
+        (ModelRef { provider: s.name.clone(), model: "script".to_owned() }, roles, true)
+    });
+    let configured = config.providers.iter().filter_map(|(name, table)| {
+        let model = table.models.first().cloned().or_else(|| (table.dialect == "playbook").then(|| "script".to_owned()))?;
+        let roles = if table.roles.is_empty() { all.to_vec() } else { table.roles.clone() };
+        Some((ModelRef { provider: name.clone(), model }, roles, table.dialect == "playbook"))
+    });
+    scripted.chain(configured).collect()
+}
+
+fn planner(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Planning {
+    let native = native_models(config, options);
+    let model = native.into_iter().find(|(_, roles, _)| roles.contains(&Role::Planner));
+    Planning::new(model.map(|(model, ..)| (models.clone(), model)), price)
+}
+
+/// What so many tokens are expected to cost: three parts sent, one part received.
+fn price(model: &ModelRef, tokens: Tokens) -> Cost {
+    let price = Price::of(&model.model);
+    let quarter = Tokens(tokens.0 / 4);
+    Cost::of(Tokens(tokens.0 - quarter.0), price.input).plus(Cost::of(quarter, price.output))
+}
+
+fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<Arc<dyn Worker>> {
+    let native = native_models(config, options).into_iter().map(|(model, roles, scripted)| {
+        let name = if options.scripted.iter().any(|s| s.name == model.provider) {
+            AgentName::new(model.provider.clone())
+        } else {
+            AgentName::new(format!("native-{}", model.provider))
+        };
+        Arc::new(NativeWorker::new(name, model, roles, scripted, models.clone())) as Arc<dyn Worker>
+    });
+    native.collect()
+}
+
+/// The configured agents by name, each with how it is spoken with.
+pub fn configured_agents(config: &Config) -> Vec<(String, String)> {
+    let clis = config.agents.iter().map(|(name, table)| (name.clone(), format!("{}: {}", table.kind, table.command.join(" "))));
+    let native = config.providers.iter().map(|(name, table)| {
+        let models = table.models.join(", ");
+        (format!("native-{name}"), format!("model {name}/{models} ({})", table.dialect))
+    });
+    clis.chain(native).collect()
+}
+
+/// Checks what only the rooms themselves can check: providers and workflows.
+///
+/// # Errors
+/// What is wrong, a line each.
+pub fn check(config: &Config) -> Result<(), String> {
+    let mut wrong = Vec::new();
+    wrong.extend(gateway(config, &Options::default()).err().map(|e| e.to_string()));
+    wrong.extend(Workflows::load(&config.workflows, &config.limits).err().map(|e| e.to_string()));
+    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+}

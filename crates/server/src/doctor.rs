@@ -1,0 +1,140 @@
+//! What of this machine works, what does not, and what to do about it.
+
+use crate::{
+    app::{self, App, Options},
+    config::{Config, Sources},
+};
+use maestria_kernel::At;
+use serde::Serialize;
+use std::path::Path;
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Works.
+    Ok,
+    /// Works, but not as well as it could; or is not there and not needed.
+    Warn,
+    /// Maestria cannot do its job.
+    Fail,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DoctorLine {
+    /// How bad it is.
+    pub level: Level,
+    /// What was looked at.
+    pub what: String,
+    /// What was found.
+    pub detail: String,
+    /// What to do.
+    pub fix: Option<String>,
+}
+
+fn line(level: Level, what: &str, detail: impl Into<String>, fix: Option<&str>) -> DoctorLine {
+    DoctorLine { level, what: what.to_owned(), detail: detail.into(), fix: fix.map(str::to_owned) }
+}
+
+/// Looks at everything a run needs.
+pub async fn doctor(sources: &Sources) -> Vec<DoctorLine> {
+    let mut lines = vec![git().await];
+    let config = match Config::load(sources) {
+        Ok(config) => {
+            lines.push(line(Level::Ok, "configuration", sources.path().display().to_string(), None));
+            config
+        }
+        Err(error) => {
+            lines.push(line(Level::Fail, "configuration", error.to_string(), Some("mend what is named")));
+            return lines;
+        }
+    };
+    lines.push(disk(&config.workspaces));
+    lines.push(clock(app::now()));
+    lines.extend(sandbox());
+    match App::open(config, Options::default()).await {
+        Ok(app) => {
+            lines.push(line(Level::Ok, "database", app.config.store.display().to_string(), None));
+            lines.extend(agents(&app).await);
+        }
+        Err(error) => lines.push(line(Level::Fail, "database", error.to_string(), None)),
+    }
+    lines
+}
+
+async fn git() -> DoctorLine {
+    let mut command = tokio::process::Command::new("git");
+    command.arg("--version").stdin(std::process::Stdio::null());
+    match command.output().await {
+        Ok(output) if output.status.success() => {
+            line(Level::Ok, "git", String::from_utf8_lossy(&output.stdout).trim().to_owned(), None)
+        }
+        Ok(_) | Err(_) => line(Level::Fail, "git", "not found", Some("install git (Debian: apt install git)")),
+    }
+}
+
+fn disk(folder: &Path) -> DoctorLine {
+    let exists = folder.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    match rustix::fs::statvfs(exists) {
+        Ok(stat) => {
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
+            let detail = format!("{free} MiB free at {}", exists.display());
+            match free {
+                0..200 => line(Level::Fail, "disk", detail, Some("free some space: every task has a worktree")),
+                200..2000 => line(Level::Warn, "disk", detail, Some("large repositories need more")),
+                _ => line(Level::Ok, "disk", detail, None),
+            }
+        }
+        Err(error) => line(Level::Warn, "disk", error.to_string(), None),
+    }
+}
+
+/// Ids sort by time and decisions expire, so a clock that is far off is worth a word.
+fn clock(now: At) -> DoctorLine {
+    // 2026-01-01; no machine that runs this lives before it.
+    if now.0 < 1_767_225_600_000 {
+        line(Level::Warn, "clock", "the clock stands before 2026", Some("set it: ids and expiries follow it"))
+    } else {
+        line(Level::Ok, "clock", "plausible", None)
+    }
+}
+
+fn sandbox() -> Vec<DoctorLine> {
+    let tier = maestria_sandbox::Tier::best();
+    let contained = match tier {
+        maestria_sandbox::Tier::Namespace => line(
+            Level::Ok,
+            "containment",
+            "workers run in a user and process namespace of their own; the kernel ends all of it",
+            None,
+        ),
+        maestria_sandbox::Tier::Subreaper => line(
+            Level::Warn,
+            "containment",
+            "the kernel refuses user namespaces; workers are hunted through the process tree instead",
+            Some("allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)"),
+        ),
+    };
+    vec![contained]
+}
+
+async fn agents(app: &App) -> Vec<DoctorLine> {
+    let agents = app.engine.ports().agents.probe(&[]).await;
+    let mut lines: Vec<DoctorLine> = agents
+        .iter()
+        .map(|agent| {
+            let version = agent.version.clone().unwrap_or_default();
+            match &agent.unusable {
+                None => line(Level::Ok, agent.name.as_str(), format!("{} {version}", agent.transport), None),
+                Some(why) => line(Level::Warn, agent.name.as_str(), why.clone(), None),
+            }
+        })
+        .collect();
+    let tier = maestria_kernel::agent::Tier::of(&agents);
+    let level = if tier == maestria_kernel::agent::Tier::Nobody { Level::Warn } else { Level::Ok };
+    let fix = (level == Level::Warn)
+        .then_some("install and log in to a coding agent, or configure a model provider (`maestria config init`); `maestria demo` needs neither");
+    lines.push(line(level, "fallback tier", tier.to_string(), fix));
+    lines
+}

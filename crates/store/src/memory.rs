@@ -1,0 +1,153 @@
+//! State in memory: the same promises but durability, for tests and for runs that leave nothing behind.
+
+use crate::order;
+use maestria_kernel::{
+    Command, Effect, EffectId, RunId, Seq,
+    port::{Batch, Boxed, Posted, RunRow, Store, StoreError, Stored},
+};
+use std::{
+    collections::BTreeMap,
+    future::ready,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// The log in memory. A clone is another handle on the same log.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryStore {
+    logs: Arc<Mutex<BTreeMap<RunId, Log>>>,
+}
+
+#[derive(Debug, Default)]
+struct Log {
+    events: Vec<Stored>,
+    owed: BTreeMap<EffectId, Effect>,
+    row: Option<RunRow>,
+    inbox: Vec<Letter>,
+}
+
+#[derive(Debug)]
+struct Letter {
+    command: Command,
+    answer: Option<Result<(), String>>,
+}
+
+impl MemoryStore {
+    /// An empty log.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn logs(&self) -> MutexGuard<'_, BTreeMap<RunId, Log>> {
+        // Nothing below panics half way through a change, so a poisoned lock guards whole values.
+        self.logs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `read` finds in a run's log; a run without one has an empty one.
+    fn read<T>(&self, run: RunId, read: impl FnOnce(&Log) -> T) -> T {
+        match self.logs().get(&run) {
+            Some(log) => read(log),
+            None => read(&Log::default()),
+        }
+    }
+}
+
+impl Log {
+    fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
+        let newest = self.events.last().map_or(Seq(0), |stored| stored.seq);
+        order::check(batch.after, newest, batch.events.iter().map(|stored| stored.seq))?;
+        self.events.extend(batch.events);
+        self.owed.extend(batch.owed);
+        for id in batch.settled {
+            self.owed.remove(&id);
+        }
+        if batch.row.is_some() {
+            self.row = batch.row;
+        }
+        Ok(())
+    }
+
+    fn letter(&self, number: u64) -> Option<&Letter> {
+        self.inbox.get(place(number)?)
+    }
+}
+
+/// Letters are numbered from 1.
+fn place(number: u64) -> Option<usize> {
+    usize::try_from(number).ok()?.checked_sub(1)
+}
+
+fn number(place: usize) -> u64 {
+    place as u64 + 1
+}
+
+fn done<'a, T: Send + 'a>(value: T) -> Boxed<'a, T> {
+    Box::pin(ready(value))
+}
+
+impl Store for MemoryStore {
+    fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.logs().entry(run).or_default().commit(batch) })
+    }
+
+    fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>> {
+        done(Ok(self.read(run, |log| {
+            let newer = log.events.iter().filter(|stored| stored.seq > after);
+            newer.take(limit as usize).cloned().collect()
+        })))
+    }
+
+    fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>> {
+        done(Ok(self.read(run, |log| {
+            log.owed.iter().map(|(id, effect)| (*id, effect.clone())).collect()
+        })))
+    }
+
+    fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        let mut rows: Vec<RunRow> = self.logs().values().filter_map(|log| log.row.clone()).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+        done(Ok(rows))
+    }
+
+    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
+        Box::pin(async move {
+            let mut logs = self.logs();
+            let inbox = &mut logs.entry(run).or_default().inbox;
+            inbox.push(Letter { command, answer: None });
+            Ok(number(inbox.len() - 1))
+        })
+    }
+
+    fn inbox(&self, run: RunId) -> Boxed<'_, Result<Vec<Posted>, StoreError>> {
+        done(Ok(self.read(run, |log| {
+            let waiting = log
+                .inbox
+                .iter()
+                .enumerate()
+                .filter(|(_, letter)| letter.answer.is_none());
+            waiting
+                .map(|(place, letter)| Posted {
+                    number: number(place),
+                    command: letter.command.clone(),
+                })
+                .collect()
+        })))
+    }
+
+    fn answer(&self, run: RunId, number: u64, refused: Option<String>) -> Boxed<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut logs = self.logs();
+            let inbox = logs.get_mut(&run).map(|log| &mut log.inbox);
+            let letter = inbox.zip(place(number)).and_then(|(inbox, place)| inbox.get_mut(place));
+            if let Some(letter) = letter {
+                letter.answer.get_or_insert(refused.map_or(Ok(()), Err));
+            }
+            Ok(())
+        })
+    }
+
+    fn answered(&self, run: RunId, number: u64) -> Boxed<'_, Result<Option<Result<(), String>>, StoreError>> {
+        done(Ok(self.read(run, |log| {
+            log.letter(number).and_then(|letter| letter.answer.clone())
+        })))
+    }
+}

@@ -1,0 +1,219 @@
+//! What is written, and how one request is recorded within the group's transaction.
+
+use crate::order;
+use maestria_kernel::{
+    Command, EffectId, RunId, Seq,
+    port::{Batch, RunRow, StoreError},
+};
+use rusqlite::{Connection, ErrorCode, params};
+
+/// A request, encoded.
+#[derive(Debug)]
+pub(super) enum Write {
+    Commit(Box<Commit>),
+    Post {
+        run: String,
+        body: String,
+    },
+    Answer {
+        run: String,
+        number: u64,
+        refused: Option<String>,
+    },
+}
+
+/// A batch, encoded.
+#[derive(Debug)]
+pub(super) struct Commit {
+    run: String,
+    after: Seq,
+    events: Vec<Line>,
+    owed: Vec<(EffectId, String)>,
+    settled: Vec<EffectId>,
+    row: Option<RunRow>,
+}
+
+#[derive(Debug)]
+struct Line {
+    seq: Seq,
+    kind: &'static str,
+    version: u16,
+    at: i64,
+    body: String,
+}
+
+/// Why a request was not recorded.
+pub(super) enum Failure {
+    /// It is at fault itself; the others of its group are not.
+    Refused(StoreError),
+    /// SQLite failed.
+    Sql(rusqlite::Error),
+}
+
+impl From<rusqlite::Error> for Failure {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl Failure {
+    /// Whether an error is the fault of one request. Any other leaves the whole transaction in doubt.
+    pub(super) fn is_of_request(error: &rusqlite::Error) -> bool {
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig)
+        )
+    }
+}
+
+impl Write {
+    pub(super) fn commit(run: RunId, batch: Batch) -> serde_json::Result<Self> {
+        let line = |stored: maestria_kernel::port::Stored| {
+            Ok(Line {
+                seq: stored.seq,
+                kind: stored.event.kind(),
+                version: stored.event.version(),
+                at: stored.at.0,
+                body: serde_json::to_string(&stored.event)?,
+            })
+        };
+        let owed = batch
+            .owed
+            .into_iter()
+            .map(|(id, effect)| Ok((id, serde_json::to_string(&effect)?)));
+        Ok(Self::Commit(Box::new(Commit {
+            run: run.to_string(),
+            after: batch.after,
+            events: batch.events.into_iter().map(line).collect::<serde_json::Result<_>>()?,
+            owed: owed.collect::<serde_json::Result<_>>()?,
+            settled: batch.settled,
+            row: batch.row,
+        })))
+    }
+
+    pub(super) fn post(run: RunId, command: &Command) -> serde_json::Result<Self> {
+        Ok(Self::Post {
+            run: run.to_string(),
+            body: serde_json::to_string(command)?,
+        })
+    }
+
+    /// About how many bytes it brings, for bounding a group.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Commit(commit) => {
+                let events = commit.events.iter().map(|line| line.body.len());
+                events.sum::<usize>() + commit.owed.iter().map(|(_, body)| body.len()).sum::<usize>()
+            }
+            Self::Post { body, .. } => body.len(),
+            Self::Answer { refused, .. } => refused.as_ref().map_or(0, String::len),
+        }
+    }
+
+    /// Records it; the number it yields is that of a posted command, else 0.
+    pub(super) fn record(&self, connection: &Connection) -> Result<u64, Failure> {
+        match self {
+            Self::Commit(commit) => commit.record(connection).map(|()| 0),
+            Self::Post { run, body } => post(connection, run, body).map_err(Failure::Sql),
+            Self::Answer { run, number, refused } => {
+                answer(connection, run, *number, refused.as_deref())?;
+                Ok(0)
+            }
+        }
+    }
+}
+
+impl Commit {
+    fn record(&self, connection: &Connection) -> Result<(), Failure> {
+        self.check(connection)?;
+        let run = &self.run;
+        let mut insert = connection
+            .prepare_cached("INSERT INTO events (run, seq, kind, version, at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+        for line in &self.events {
+            insert.execute(params![
+                run,
+                whole(line.seq.0),
+                line.kind,
+                line.version,
+                line.at,
+                line.body
+            ])?;
+        }
+        for (id, body) in &self.owed {
+            connection
+                .prepare_cached("INSERT OR REPLACE INTO owed (run, seq, place, body) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![run, whole(id.seq.0), id.index, body])?;
+        }
+        for id in &self.settled {
+            connection
+                .prepare_cached("DELETE FROM owed WHERE run = ?1 AND seq = ?2 AND place = ?3")?
+                .execute(params![run, whole(id.seq.0), id.index])?;
+        }
+        if let Some(row) = &self.row {
+            keep_row(connection, run, row)?;
+        }
+        Ok(())
+    }
+
+    /// The batch must follow the newest event, and its events each other.
+    fn check(&self, connection: &Connection) -> Result<(), Failure> {
+        let newest: i64 = connection
+            .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE run = ?1")?
+            .query_row([&self.run], |row| row.get(0))?;
+        let newest = Seq(natural(newest));
+        order::check(self.after, newest, self.events.iter().map(|line| line.seq)).map_err(Failure::Refused)
+    }
+}
+
+fn keep_row(connection: &Connection, run: &str, row: &RunRow) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO runs (id, state, text, target, workspace, workflow, percent, input, cached, output,
+                                          cost, decisions, work, scripted, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+        )?
+        .execute(params![
+            run,
+            row.state,
+            row.text,
+            row.target,
+            row.workspace,
+            row.workflow,
+            row.percent,
+            whole(row.usage.input.0),
+            whole(row.usage.cached.0),
+            whole(row.usage.output.0),
+            row.usage.cost.0,
+            row.decisions,
+            row.work,
+            row.scripted,
+            row.created_at.0,
+            row.updated_at.0,
+        ])
+}
+
+fn post(connection: &Connection, run: &str, body: &str) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "INSERT INTO inbox (run, number, body)
+             SELECT ?1, coalesce(max(number), 0) + 1, ?2 FROM inbox WHERE run = ?1 RETURNING number",
+        )?
+        .query_row(params![run, body], |row| row.get(0))
+        .map(natural)
+}
+
+/// The first answer stands: after a crash the driver may answer again.
+fn answer(connection: &Connection, run: &str, number: u64, refused: Option<&str>) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached("UPDATE inbox SET answered = 1, refused = ?3 WHERE run = ?1 AND number = ?2 AND answered = 0")?
+        .execute(params![run, whole(number), refused])
+}
+
+/// SQLite's integers are signed; what we count never comes near their end.
+pub(super) fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+pub(super) fn natural(stored: i64) -> u64 {
+    u64::try_from(stored).unwrap_or(0)
+}
