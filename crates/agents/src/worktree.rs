@@ -90,7 +90,7 @@ pub(crate) fn failed(what: impl Into<String>, hint: impl Into<String>) -> Reposi
 /// What git said.
 pub async fn start_repository(folder: &Path) -> Result<(), RepositoryError> {
     let git = git::Git::bare(folder);
-    git.text(&["init", "--quiet"]).await?;
+    git.text(&["init", "--quiet", "--template="]).await?;
     git.text(&["add", "--all"]).await?;
     git.text(&["commit", "--quiet", "--allow-empty", "-m", "Begin"]).await.map(|_| ())
 }

@@ -316,6 +316,10 @@ impl Git {
 
     /// A path inside git's own folder.
     pub(crate) async fn internal(&self, name: &str) -> Option<PathBuf> {
+        // What each worktree has for itself lies beside its HEAD; asking git takes a process each time.
+        if let Some(own) = own_folder(&self.folder).filter(|_| !name.contains('/')) {
+            return Some(own.join(name));
+        }
         let mut path = self.bytes(&["rev-parse", "--git-path", name]).await.ok()?;
         path.pop_if(|last| *last == b'\n');
         Some(self.folder.join(OsString::from_vec(path)))
@@ -338,6 +342,18 @@ impl Git {
             }
         }
     }
+}
+
+/// Git's own folder of a work tree, by its `.git`.
+fn own_folder(top: &Path) -> Option<PathBuf> {
+    let dot = top.join(".git");
+    let own = if dot.is_dir() {
+        dot
+    } else {
+        let text = std::fs::read(&dot).ok()?;
+        top.join(path_of(text.strip_prefix(b"gitdir: ")?.trim_ascii_end()))
+    };
+    own.join("HEAD").is_file().then_some(own)
 }
 
 /// The lock that a call stumbled on, if it is on something of ours.

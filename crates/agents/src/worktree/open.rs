@@ -21,27 +21,36 @@ pub(super) async fn open(
 ) -> Result<(std::path::PathBuf, CommitId), RepositoryError> {
     let (folder, branch) = (task_folder(run, task)?, branch(run, task)?);
     let integration = format!("refs/heads/{}", ground(run)?.integration);
-    ensure(run, &folder, &branch, &integration).await?;
-    Git::at(&folder).await.unlock().await;
-    let trailers = [
-        ("Maestria-Task", task.to_string()),
-        ("Maestria-Snapshot", "true".to_owned()),
-    ];
-    commit_all(&folder, "Keep what lay in the worktree", &trailers).await?;
-    adopt(run, &folder, &branch).await?;
+    if ensure(run, &folder, &branch, &integration).await? == Found::There {
+        Git::at(&folder).await.unlock().await;
+        let trailers = [
+            ("Maestria-Task", task.to_string()),
+            ("Maestria-Snapshot", "true".to_owned()),
+        ];
+        commit_all(&folder, "Keep what lay in the worktree", &trailers).await?;
+        adopt(run, &folder, &branch).await?;
+    }
     if onto {
         bring_onto(&folder, task, &branch, &integration).await?;
     }
     copy_env_files(settings, Path::new(&ground(run)?.repository), &folder).await;
-    let base = Git::at(&folder)
-        .await
+    let base = Git::bare(&folder)
         .text(&["merge-base", &integration, &format!("refs/heads/{branch}")])
         .await?;
     Ok((folder, CommitId::new(base)))
 }
 
+/// How a worktree was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Made now: nothing of anybody's lies in it.
+    New,
+    /// It was there, or a folder that could be made into it.
+    There,
+}
+
 /// Makes the worktree of a branch, or mends one that a crash, an agent or a person has broken.
-async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<(), RepositoryError> {
+async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<Found, RepositoryError> {
     let repository = repository(run)?;
     let git = Git::at(&repository).await;
     let name = format!("refs/heads/{branch}");
@@ -50,20 +59,23 @@ async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<(
             .await?;
     }
     if belongs(folder, &git).await {
-        return fill(folder).await;
+        fill(folder).await?;
+        return Ok(Found::There);
     }
     if folder.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
         put_aside(folder)?;
     }
     let holds_work = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|e| is_work(e.ok())));
     if holds_work {
-        return mend(&git, folder, branch).await;
+        mend(&git, folder, branch).await?;
+        return Ok(Found::There);
     }
     if folder.exists() {
         std::fs::remove_dir_all(folder).map_err(|e| failed(format!("{}: {e}", show(folder)), ""))?;
     }
     add(&git, folder, branch).await?;
-    fill(folder).await
+    fill(folder).await?;
+    Ok(Found::New)
 }
 
 fn is_work(entry: Option<std::fs::DirEntry>) -> bool {
@@ -190,13 +202,15 @@ async fn bring_onto(folder: &Path, task: TaskId, branch: &str, integration: &str
 
 /// Files that git ignores but a build may need.
 pub(super) async fn copy_env_files(settings: &Settings, from: &Path, to: &Path) {
-    let (there, here) = (Git::at(from).await, Git::at(to).await);
-    for name in &settings.env_files {
+    let wanted = |name: &&String| {
+        let plain = from.join(name).symlink_metadata().is_ok_and(|m| m.is_file());
+        plain && !to.join(name).exists()
+    };
+    for name in settings.env_files.iter().filter(wanted) {
         let (source, destination) = (from.join(name), to.join(name));
-        let plain = source.symlink_metadata().is_ok_and(|m| m.is_file());
         let ignored = ["check-ignore", "-q", "--", name];
         // Ignored in both places: what holds secrets must not become part of a commit.
-        if plain && !destination.exists() && there.asks(&ignored).await && here.asks(&ignored).await {
+        if Git::at(from).await.asks(&ignored).await && Git::at(to).await.asks(&ignored).await {
             let folder = destination.parent().map_or(Ok(()), std::fs::create_dir_all);
             if let Err(error) = folder.and_then(|()| std::fs::copy(&source, &destination).map(|_| ())) {
                 tracing::warn!(%error, file = name, "an env file could not be copied");

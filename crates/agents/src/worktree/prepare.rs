@@ -44,8 +44,8 @@ pub(super) async fn prepare(settings: &Settings, run: RunId, request: &Request) 
             "choose a --workspace outside of it, or have git ignore that folder",
         ));
     }
-    refuse_unfinished(&git, &top).await?;
     let git = Git::at(&top).await;
+    refuse_unfinished(&git, &top).await?;
     refuse_unmerged(&git, &top).await?;
     let name = |what: &str| format!("refs/maestria/{run}/{what}");
     let base = match git.resolve(&name("base")).await {
