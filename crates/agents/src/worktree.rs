@@ -92,7 +92,9 @@ pub async fn start_repository(folder: &Path) -> Result<(), RepositoryError> {
     let git = git::Git::bare(folder);
     git.text(&["init", "--quiet", "--template="]).await?;
     git.text(&["add", "--all"]).await?;
-    git.text(&["commit", "--quiet", "--allow-empty", "-m", "Begin"]).await.map(|_| ())
+    git.text(&["commit", "--quiet", "--allow-empty", "-m", "Begin"])
+        .await
+        .map(|_| ())
 }
 
 /// The ground of a run that has one.

@@ -29,7 +29,11 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn user(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: hint.into(), exit: Exit::User }
+        Self {
+            what: what.into(),
+            hint: hint.into(),
+            exit: Exit::User,
+        }
     }
 
     pub(crate) fn render(&self) -> String {
@@ -39,8 +43,16 @@ impl Failure {
 
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
-        let exit = if matches!(error, EngineError::Bug { .. }) { Exit::Bug } else { Exit::User };
-        Self { what: error.to_string(), hint: String::new(), exit }
+        let exit = if matches!(error, EngineError::Bug { .. }) {
+            Exit::Bug
+        } else {
+            Exit::User
+        };
+        Self {
+            what: error.to_string(),
+            hint: String::new(),
+            exit,
+        }
     }
 }
 
@@ -73,7 +85,8 @@ pub(crate) struct Context {
 
 impl Context {
     fn config(&self) -> Result<Config, Failure> {
-        Config::load(&self.sources).map_err(|e| Failure::user(e.to_string(), "`maestria config check` lists all mistakes"))
+        Config::load(&self.sources)
+            .map_err(|e| Failure::user(e.to_string(), "`maestria config check` lists all mistakes"))
     }
 
     async fn app(&self) -> Result<App, Failure> {
@@ -88,7 +101,11 @@ impl Context {
 /// Does what the verb says.
 pub(crate) fn execute(args: Args) -> Done {
     let paint = render::Paint::detect(args.no_color);
-    let context = Context { sources: Sources::ambient(args.config), verbose: args.verbose, paint };
+    let context = Context {
+        sources: Sources::ambient(args.config),
+        verbose: args.verbose,
+        paint,
+    };
     match args.verb {
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "maestria", &mut std::io::stdout());
@@ -96,7 +113,10 @@ pub(crate) fn execute(args: Args) -> Done {
         }
         Verb::Config { verb } => config::execute(&context, verb),
         verb => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()?;
             let done = runtime.block_on(dispatch(&context, verb));
             runtime.shutdown_timeout(std::time::Duration::from_millis(200));
             done
@@ -129,12 +149,17 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
 
 /// Who acts, for the log.
 pub(crate) fn by() -> String {
-    std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "terminal".to_owned())
+    std::env::var("USER")
+        .ok()
+        .filter(|u| !u.is_empty())
+        .unwrap_or_else(|| "terminal".to_owned())
 }
 
 /// The run that a person means.
 pub(crate) async fn find(app: &App, given: &str) -> Result<RunId, Failure> {
-    app.find(given).await.map_err(|e| Failure::user(e.to_string(), "`maestria runs` lists them"))
+    app.find(given)
+        .await
+        .map_err(|e| Failure::user(e.to_string(), "`maestria runs` lists them"))
 }
 
 pub(crate) fn now() -> At {

@@ -19,7 +19,11 @@ impl Live {
     pub(crate) fn new() -> Self {
         // A terminal that takes no commands shows the frames one below the other.
         let _ = queue!(io::stderr(), cursor::Hide);
-        Self { drawn: 0, last: Vec::new(), at: None }
+        Self {
+            drawn: 0,
+            last: Vec::new(),
+            at: None,
+        }
     }
 
     /// Width and height of the terminal.
@@ -56,9 +60,18 @@ impl Live {
             queue!(out, cursor::MoveToPreviousLine(self.drawn))?;
         }
         for line in frame {
-            queue!(out, terminal::Clear(terminal::ClearType::UntilNewLine), Print(line), Print("\r\n"))?;
+            queue!(
+                out,
+                terminal::Clear(terminal::ClearType::UntilNewLine),
+                Print(line),
+                Print("\r\n")
+            )?;
         }
-        queue!(out, terminal::Clear(terminal::ClearType::FromCursorDown), terminal::EndSynchronizedUpdate)?;
+        queue!(
+            out,
+            terminal::Clear(terminal::ClearType::FromCursorDown),
+            terminal::EndSynchronizedUpdate
+        )?;
         self.drawn = u16::try_from(frame.len()).unwrap_or(u16::MAX);
         out.flush()
     }

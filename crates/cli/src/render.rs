@@ -21,7 +21,11 @@ use std::time::Duration;
 /// What failed and what to do about it.
 pub(crate) fn problem(what: &str, hint: &str) -> String {
     let what = what.trim();
-    if hint.is_empty() { format!("error: {what}") } else { format!("error: {what}\n\nhint: {hint}") }
+    if hint.is_empty() {
+        format!("error: {what}")
+    } else {
+        format!("error: {what}\n\nhint: {hint}")
+    }
 }
 
 /// `42s`, `3m05s`, `2h07m`.

@@ -128,8 +128,15 @@ async fn dispatch(
     let task = run.tasks.get(&id)?;
     let (agent, request) = (task.agent.clone()?, run.request.clone()?);
     if recovering && run.state == RunState::Aborting {
-        let outcome = Outcome::bare(Verdict::Interrupted, "the run was aborted while maestria was not running");
-        return Some(Command::Finish { task: id, attempt, outcome: Box::new(outcome) });
+        let outcome = Outcome::bare(
+            Verdict::Interrupted,
+            "the run was aborted while maestria was not running",
+        );
+        return Some(Command::Finish {
+            task: id,
+            attempt,
+            outcome: Box::new(outcome),
+        });
     }
     // From the second attempt on, the author works on top of what others have brought in meanwhile.
     let onto = attempt > 1 && !recovering;

@@ -10,6 +10,7 @@
 
 mod guard;
 mod namespace;
+mod parcel;
 mod shed;
 
 use libc::c_int;
@@ -19,6 +20,7 @@ use crate::raw::{self, Side};
 use crate::spec::Tier;
 use guard::Reach;
 pub(crate) use namespace::{IdMaps, granted as namespace_granted};
+pub(crate) use parcel::{Label, Parcel};
 
 /// Most control groups a worker joins (one a hierarchy).
 pub(crate) const GROUPS: usize = 8;
@@ -32,7 +34,8 @@ pub(crate) struct Rlimit {
     pub(crate) value: u64,
 }
 
-/// Everything the child side needs, prepared before the fork.
+/// Everything the child side needs, prepared before the fork; nothing in it lives on the heap.
+#[derive(Clone, Copy)]
 pub(crate) struct Plan {
     pub(crate) tier: Tier,
     /// The guard's end of the control channel.
@@ -41,18 +44,26 @@ pub(crate) struct Plan {
     /// Open membership files of control groups; writing "0" joins.
     pub(crate) groups: [Option<c_int>; GROUPS],
     pub(crate) rlimits: [Option<Rlimit>; RLIMITS],
+    pub(crate) parcel: Label,
 }
 
-/// Becomes the worker, or fails. The guard processes made on the way never return from here.
-pub(crate) fn enter(plan: &Plan) -> Result<(), std::io::Error> {
+/// Becomes the worker and executes its program: a return is always a failure, in whichever process it happened.
+pub(crate) fn enter(plan: &Plan) -> std::io::Error {
+    // From here on the copied heap is gone, which makes every further fork cheap and every guard small.
+    let plan = *plan;
+    shed::copied_memory();
     let entered = match plan.tier {
-        Tier::Namespace => through_namespace(plan),
-        Tier::Subreaper => through_subreaper(plan),
+        Tier::Namespace => through_namespace(&plan),
+        Tier::Subreaper => through_subreaper(&plan),
     };
-    entered.map_err(|failure| {
-        Report::Failed(failure).send(plan.channel);
-        std::io::Error::from_raw_os_error(failure.errno)
-    })
+    let errno = match entered {
+        Ok(()) => plan.parcel.execute(),
+        Err(failure) => {
+            Report::Failed(failure).send(plan.channel);
+            failure.errno
+        }
+    };
+    std::io::Error::from_raw_os_error(errno)
 }
 
 fn through_namespace(plan: &Plan) -> Result<(), Failure> {

@@ -1,13 +1,17 @@
 //! Starting a worker: everything prepared before the fork, one closure after it, a handshake with the guard at the end.
 
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::confine::{self, IdMaps, Plan};
+use crate::confine::{self, IdMaps, Parcel, Plan};
 use crate::control::{Failure, REPORT, Report, Stage};
 use crate::limits::cgroup::Groups;
 use crate::limits::{Enforced, rlimit};
@@ -22,7 +26,7 @@ pub enum SpawnError {
     #[error("cannot execute {program:?} ({hint})")]
     Exec {
         /// The program as asked for.
-        program: std::path::PathBuf,
+        program: PathBuf,
         /// What to do about it.
         hint: &'static str,
         /// The system's reason.
@@ -32,7 +36,7 @@ pub enum SpawnError {
     #[error("working directory {cwd:?} cannot be used (create it, or name another)")]
     Cwd {
         /// The directory as asked for.
-        cwd: std::path::PathBuf,
+        cwd: PathBuf,
         /// The system's reason.
         source: io::Error,
     },
@@ -80,6 +84,7 @@ pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
     let mut enforced = Enforced::default();
     let groups = Groups::create(&spec.limits, &mut enforced);
     let doors = groups.open_doors().map_err(prepare)?;
+    let parcel = pack(&spec)?;
     let (ours, theirs) = UnixStream::pair().map_err(prepare)?;
     let plan = Plan {
         tier,
@@ -87,13 +92,14 @@ pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
         maps: IdMaps::of_caller(),
         groups: numbers(&doors),
         rlimits: rlimit::choose(&spec.limits, tier, &mut enforced),
+        parcel: parcel.label(),
     };
     let mut command = command(&spec);
     // SAFETY: `enter` only makes system calls on data prepared above; see `confine.rs`.
-    unsafe { command.pre_exec(move || confine::enter(&plan)) };
+    unsafe { command.pre_exec(move || Err(confine::enter(&plan))) };
     let spawned = command.spawn();
     // From here the guard holds the only other end: its death is the end of the channel.
-    drop((theirs, doors));
+    drop((theirs, doors, parcel));
     ours.set_read_timeout(Some(HELLO)).map_err(prepare)?;
     let child = spawned.map_err(|source| refused(&spec, &ours, source))?;
     let (keeper, early) = await_hello(&ours).map_err(|source| SpawnError::Guard {
@@ -136,19 +142,68 @@ fn numbers(doors: &[File]) -> [Option<libc::c_int>; confine::GROUPS] {
     numbers
 }
 
+/// Only directory and streams are left to std: the exec is our own, see `confine/parcel.rs`.
 fn command(spec: &Spec) -> tokio::process::Command {
     let mut command = tokio::process::Command::new(&spec.program);
-    command.args(&spec.args).current_dir(&spec.cwd).env_clear();
-    command.envs(spec.env.iter().map(|(name, value)| (name, value)));
-    if let Some(marker) = &spec.marker {
-        command.env(MARKER, marker);
-    }
+    command.current_dir(&spec.cwd).env_clear();
     command.stdin(match spec.stdin {
         Stdin::Null => Stdio::null(),
         Stdin::Pipe => Stdio::piped(),
     });
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
+}
+
+fn pack(spec: &Spec) -> Result<Parcel, SpawnError> {
+    let packed = find_program(spec).and_then(|program| {
+        let arguments: Vec<&OsStr> = std::iter::once(spec.program.as_os_str())
+            .chain(spec.args.iter().map(OsString::as_os_str))
+            .collect();
+        Parcel::pack(program.as_os_str(), &arguments, &environment(spec)?)
+    });
+    packed.map_err(|source| SpawnError::Exec {
+        program: spec.program.clone(),
+        hint: exec_hint(spec, &source),
+        source,
+    })
+}
+
+/// The environment as given, the last of equal names winning, and the marker.
+fn environment(spec: &Spec) -> io::Result<Vec<CString>> {
+    let mut variables: BTreeMap<&OsStr, &OsStr> = spec.env.iter().map(|(name, value)| (&**name, &**value)).collect();
+    if let Some(marker) = &spec.marker {
+        variables.insert(OsStr::new(MARKER), OsStr::new(marker));
+    }
+    variables
+        .into_iter()
+        .map(|(name, value)| Ok(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?))
+        .collect()
+}
+
+/// A bare name is looked up in the worker's own `PATH`; a path is taken as it is, from the worker's directory.
+fn find_program(spec: &Spec) -> io::Result<PathBuf> {
+    if spec.program.as_os_str().as_bytes().contains(&b'/') {
+        return Ok(spec.program.clone());
+    }
+    let path = spec
+        .env
+        .iter()
+        .rev()
+        .find(|(name, _)| name == "PATH")
+        .map(|(_, value)| value);
+    let places = path.into_iter().flat_map(std::env::split_paths);
+    let mut found = places
+        .map(|place| spec.cwd.join(place).join(&spec.program))
+        .filter(|file| file.is_file())
+        .peekable();
+    let missing = if found.peek().is_some() {
+        libc::EACCES
+    } else {
+        libc::ENOENT
+    };
+    found
+        .find(|file| rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok())
+        .ok_or_else(|| io::Error::from_raw_os_error(missing))
 }
 
 /// Tells a step of ours that failed from a program that cannot run.
@@ -197,6 +252,7 @@ fn exec_hint(spec: &Spec, source: &io::Error) -> &'static str {
         Some(libc::ENOENT) => "install it, or put its directory into the worker's PATH, or give the full path",
         Some(libc::EACCES) => "make it executable, and every directory above it searchable",
         Some(libc::ENOEXEC) => "it is not a program of this machine's kind",
+        None => "program, arguments and environment must not contain zero bytes",
         Some(libc::E2BIG) => "arguments and environment are too long: pass the text on stdin or in a file",
         Some(libc::EAGAIN) => "too many processes: end some, or raise the limit",
         _ => "check the path and its permissions",

@@ -113,7 +113,8 @@ impl App {
     /// # Errors
     /// [`AppError`] names what is in the way and what to do.
     pub async fn open(config: Config, options: Options) -> Result<Self, AppError> {
-        let workflows = Workflows::load(&config.workflows, &config.limits).map_err(|e| AppError::Config(e.to_string()))?;
+        let workflows =
+            Workflows::load(&config.workflows, &config.limits).map_err(|e| AppError::Config(e.to_string()))?;
         let data = config.store.parent().unwrap_or(Path::new(".")).to_owned();
         make_private(&data)?;
         let path = config.store.clone();
@@ -139,7 +140,13 @@ impl App {
             clock: Arc::new(SystemClock),
         };
         let locks = data.join("locks");
-        Ok(Self { engine: Engine::new(ports, locks.clone()), config, workflows, agents, locks })
+        Ok(Self {
+            engine: Engine::new(ports, locks.clone()),
+            config,
+            workflows,
+            agents,
+            locks,
+        })
     }
 
     /// A new run's id.
@@ -163,7 +170,10 @@ impl App {
         let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let workspace = match &wish.workspace {
             Some(folder) => absolute(folder),
-            None => self.config.workspaces.join(self.new_run().to_string().replacen("run_", "session-", 1)),
+            None => self
+                .config
+                .workspaces
+                .join(self.new_run().to_string().replacen("run_", "session-", 1)),
         };
         Ok(Request {
             text: wish.text,
@@ -184,7 +194,10 @@ impl App {
     pub async fn find(&self, given: &str) -> Result<RunId, AppError> {
         let rows = self.engine.store().runs().await?;
         if given == "last" {
-            return rows.first().map(|r| r.id).ok_or_else(|| AppError::NotFound("there are no runs yet".to_owned()));
+            return rows
+                .first()
+                .map(|r| r.id)
+                .ok_or_else(|| AppError::NotFound("there are no runs yet".to_owned()));
         }
         let tail = given.trim_start_matches("run_");
         let fits = |id: &RunId| id.to_string() == given || (tail.len() >= 4 && id.to_string().ends_with(tail));
@@ -192,7 +205,9 @@ impl App {
         match found[..] {
             [one] => Ok(one),
             [] => Err(AppError::NotFound(format!("there is no run `{given}`"))),
-            [..] => Err(AppError::NotFound(format!("`{given}` fits several runs; give more of the id"))),
+            [..] => Err(AppError::NotFound(format!(
+                "`{given}` fits several runs; give more of the id"
+            ))),
         }
     }
 
@@ -236,7 +251,10 @@ impl App {
 /// A folder only its owner can look into.
 fn make_private(folder: &Path) -> Result<(), AppError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| AppError::Folder { path: folder.to_owned(), source })
+    made.map_err(|source| AppError::Folder {
+        path: folder.to_owned(),
+        source,
+    })
 }
 
 /// Puts a folder under git, with its files as the first commit.
@@ -244,7 +262,9 @@ fn make_private(folder: &Path) -> Result<(), AppError> {
 /// # Errors
 /// What git said.
 pub async fn start_repository(folder: &Path) -> Result<(), String> {
-    maestria_agents::worktree::start_repository(folder).await.map_err(|e| e.to_string())
+    maestria_agents::worktree::start_repository(folder)
+        .await
+        .map_err(|e| e.to_string())
 }
 
 fn gateway(config: &Config, options: &Options) -> Result<Gateway, AppError> {
@@ -256,7 +276,11 @@ fn gateway(config: &Config, options: &Options) -> Result<Gateway, AppError> {
             name: name.clone(),
             dialect: table.dialect.clone(),
             base_url: table.base_url.clone(),
-            key: table.key.as_ref().map(|k| k.reveal().to_owned()).or_else(|| table.key_env.as_ref().and_then(lookup)),
+            key: table
+                .key
+                .as_ref()
+                .map(|k| k.reveal().to_owned())
+                .or_else(|| table.key_env.as_ref().and_then(lookup)),
             models: table.models.clone(),
             local: table.local,
             script: table.script.clone(),
@@ -278,15 +302,47 @@ fn gateway(config: &Config, options: &Options) -> Result<Gateway, AppError> {
 
 /// The models that native agents can use, the preferred first: provider, model, roles, scripted.
 fn native_models(config: &Config, options: &Options) -> Vec<(ModelRef, Vec<Role>, bool)> {
-    let all = [Role::Planner, Role::Analyst, Role::Editor, Role::Reviewer, Role::Validator];
+    let all = [
+        Role::Planner,
+        Role::Analyst,
+        Role::Editor,
+        Role::Reviewer,
+        Role::Validator,
+    ];
     let scripted = options.scripted.iter().map(|s| {
-        let roles = if s.reviews { vec![Role::Reviewer] } else { vec![Role::Planner, Role::Analyst, Role::Editor] };
-        (ModelRef { provider: s.name.clone(), model: "script".to_owned() }, roles, true)
+        let roles = if s.reviews {
+            vec![Role::Reviewer]
+        } else {
+            vec![Role::Planner, Role::Analyst, Role::Editor]
+        };
+        (
+            ModelRef {
+                provider: s.name.clone(),
+                model: "script".to_owned(),
+            },
+            roles,
+            true,
+        )
     });
     let configured = config.providers.iter().filter_map(|(name, table)| {
-        let model = table.models.first().cloned().or_else(|| (table.dialect == "playbook").then(|| "script".to_owned()))?;
-        let roles = if table.roles.is_empty() { all.to_vec() } else { table.roles.clone() };
-        Some((ModelRef { provider: name.clone(), model }, roles, table.dialect == "playbook"))
+        let model = table
+            .models
+            .first()
+            .cloned()
+            .or_else(|| (table.dialect == "playbook").then(|| "script".to_owned()))?;
+        let roles = if table.roles.is_empty() {
+            all.to_vec()
+        } else {
+            table.roles.clone()
+        };
+        Some((
+            ModelRef {
+                provider: name.clone(),
+                model,
+            },
+            roles,
+            table.dialect == "playbook",
+        ))
     });
     scripted.chain(configured).collect()
 }
@@ -305,23 +361,31 @@ fn price(model: &ModelRef, tokens: Tokens) -> Cost {
 }
 
 fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<Arc<dyn Worker>> {
-    let native = native_models(config, options).into_iter().map(|(model, roles, scripted)| {
-        let name = if options.scripted.iter().any(|s| s.name == model.provider) {
-            AgentName::new(model.provider.clone())
-        } else {
-            AgentName::new(format!("native-{}", model.provider))
-        };
-        Arc::new(NativeWorker::new(name, model, roles, scripted, models.clone())) as Arc<dyn Worker>
-    });
+    let native = native_models(config, options)
+        .into_iter()
+        .map(|(model, roles, scripted)| {
+            let name = if options.scripted.iter().any(|s| s.name == model.provider) {
+                AgentName::new(model.provider.clone())
+            } else {
+                AgentName::new(format!("native-{}", model.provider))
+            };
+            Arc::new(NativeWorker::new(name, model, roles, scripted, models.clone())) as Arc<dyn Worker>
+        });
     native.collect()
 }
 
 /// The configured agents by name, each with how it is spoken with.
 pub fn configured_agents(config: &Config) -> Vec<(String, String)> {
-    let clis = config.agents.iter().map(|(name, table)| (name.clone(), format!("{}: {}", table.kind, table.command.join(" "))));
+    let clis = config
+        .agents
+        .iter()
+        .map(|(name, table)| (name.clone(), format!("{}: {}", table.kind, table.command.join(" "))));
     let native = config.providers.iter().map(|(name, table)| {
         let models = table.models.join(", ");
-        (format!("native-{name}"), format!("model {name}/{models} ({})", table.dialect))
+        (
+            format!("native-{name}"),
+            format!("model {name}/{models} ({})", table.dialect),
+        )
     });
     clis.chain(native).collect()
 }
@@ -333,6 +397,14 @@ pub fn configured_agents(config: &Config) -> Vec<(String, String)> {
 pub fn check(config: &Config) -> Result<(), String> {
     let mut wrong = Vec::new();
     wrong.extend(gateway(config, &Options::default()).err().map(|e| e.to_string()));
-    wrong.extend(Workflows::load(&config.workflows, &config.limits).err().map(|e| e.to_string()));
-    if wrong.is_empty() { Ok(()) } else { Err(wrong.join("\n")) }
+    wrong.extend(
+        Workflows::load(&config.workflows, &config.limits)
+            .err()
+            .map(|e| e.to_string()),
+    );
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n"))
+    }
 }

@@ -34,7 +34,12 @@ pub struct DoctorLine {
 }
 
 fn line(level: Level, what: &str, detail: impl Into<String>, fix: Option<&str>) -> DoctorLine {
-    DoctorLine { level, what: what.to_owned(), detail: detail.into(), fix: fix.map(str::to_owned) }
+    DoctorLine {
+        level,
+        what: what.to_owned(),
+        detail: detail.into(),
+        fix: fix.map(str::to_owned),
+    }
 }
 
 /// Looks at everything a run needs.
@@ -42,11 +47,21 @@ pub async fn doctor(sources: &Sources) -> Vec<DoctorLine> {
     let mut lines = vec![git().await];
     let config = match Config::load(sources) {
         Ok(config) => {
-            lines.push(line(Level::Ok, "configuration", sources.path().display().to_string(), None));
+            lines.push(line(
+                Level::Ok,
+                "configuration",
+                sources.path().display().to_string(),
+                None,
+            ));
             config
         }
         Err(error) => {
-            lines.push(line(Level::Fail, "configuration", error.to_string(), Some("mend what is named")));
+            lines.push(line(
+                Level::Fail,
+                "configuration",
+                error.to_string(),
+                Some("mend what is named"),
+            ));
             return lines;
         }
     };
@@ -55,7 +70,12 @@ pub async fn doctor(sources: &Sources) -> Vec<DoctorLine> {
     lines.extend(sandbox());
     match App::open(config, Options::default()).await {
         Ok(app) => {
-            lines.push(line(Level::Ok, "database", app.config.store.display().to_string(), None));
+            lines.push(line(
+                Level::Ok,
+                "database",
+                app.config.store.display().to_string(),
+                None,
+            ));
             lines.extend(agents(&app).await);
         }
         Err(error) => lines.push(line(Level::Fail, "database", error.to_string(), None)),
@@ -67,10 +87,18 @@ async fn git() -> DoctorLine {
     let mut command = tokio::process::Command::new("git");
     command.arg("--version").stdin(std::process::Stdio::null());
     match command.output().await {
-        Ok(output) if output.status.success() => {
-            line(Level::Ok, "git", String::from_utf8_lossy(&output.stdout).trim().to_owned(), None)
-        }
-        Ok(_) | Err(_) => line(Level::Fail, "git", "not found", Some("install git (Debian: apt install git)")),
+        Ok(output) if output.status.success() => line(
+            Level::Ok,
+            "git",
+            String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            None,
+        ),
+        Ok(_) | Err(_) => line(
+            Level::Fail,
+            "git",
+            "not found",
+            Some("install git (Debian: apt install git)"),
+        ),
     }
 }
 
@@ -81,7 +109,12 @@ fn disk(folder: &Path) -> DoctorLine {
             let free = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
             let detail = format!("{free} MiB free at {}", exists.display());
             match free {
-                0..200 => line(Level::Fail, "disk", detail, Some("free some space: every task has a worktree")),
+                0..200 => line(
+                    Level::Fail,
+                    "disk",
+                    detail,
+                    Some("free some space: every task has a worktree"),
+                ),
                 200..2000 => line(Level::Warn, "disk", detail, Some("large repositories need more")),
                 _ => line(Level::Ok, "disk", detail, None),
             }
@@ -94,7 +127,12 @@ fn disk(folder: &Path) -> DoctorLine {
 fn clock(now: At) -> DoctorLine {
     // 2026-01-01; no machine that runs this lives before it.
     if now.0 < 1_767_225_600_000 {
-        line(Level::Warn, "clock", "the clock stands before 2026", Some("set it: ids and expiries follow it"))
+        line(
+            Level::Warn,
+            "clock",
+            "the clock stands before 2026",
+            Some("set it: ids and expiries follow it"),
+        )
     } else {
         line(Level::Ok, "clock", "plausible", None)
     }
@@ -126,13 +164,22 @@ async fn agents(app: &App) -> Vec<DoctorLine> {
         .map(|agent| {
             let version = agent.version.clone().unwrap_or_default();
             match &agent.unusable {
-                None => line(Level::Ok, agent.name.as_str(), format!("{} {version}", agent.transport), None),
+                None => line(
+                    Level::Ok,
+                    agent.name.as_str(),
+                    format!("{} {version}", agent.transport),
+                    None,
+                ),
                 Some(why) => line(Level::Warn, agent.name.as_str(), why.clone(), None),
             }
         })
         .collect();
     let tier = maestria_kernel::agent::Tier::of(&agents);
-    let level = if tier == maestria_kernel::agent::Tier::Nobody { Level::Warn } else { Level::Ok };
+    let level = if tier == maestria_kernel::agent::Tier::Nobody {
+        Level::Warn
+    } else {
+        Level::Ok
+    };
     let fix = (level == Level::Warn)
         .then_some("install and log in to a coding agent, or configure a model provider (`maestria config init`); `maestria demo` needs neither");
     lines.push(line(level, "fallback tier", tier.to_string(), fix));

@@ -8,9 +8,7 @@ pub mod config;
 mod doctor;
 mod recordings;
 
-pub use app::{
-    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository,
-};
+pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository};
 pub use config::{Config, ConfigError, Sources, Workflows};
 pub use doctor::{DoctorLine, Level, doctor};
 pub use maestria_engine::{EngineError, Leave, Patience};

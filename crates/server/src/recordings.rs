@@ -15,6 +15,12 @@ pub fn replay(agent: &str, stream: &[u8], stderr: &[u8], exit: Option<i32>) -> R
         let known: Vec<&str> = Kind::ALL.iter().map(|k| k.as_str()).collect();
         format!("`{agent}` is no kind of agent; there are {}", known.join(", "))
     })?;
-    let replayed = read(&Recording { kind, stream, stderr, exit, now: now() });
+    let replayed = read(&Recording {
+        kind,
+        stream,
+        stderr,
+        exit,
+        now: now(),
+    });
     Ok(replayed.lines().map(|line| line.to_string()).collect())
 }

@@ -17,7 +17,12 @@ pub(super) async fn execute(context: &Context, verb: Option<Agents>) -> Done {
             println!("{}", render::agents(&agents, context.paint));
             Ok(Exit::Ok)
         }
-        Some(Agents::Replay { agent, stream, stderr, exit }) => {
+        Some(Agents::Replay {
+            agent,
+            stream,
+            stderr,
+            exit,
+        }) => {
             let stream = read(&stream)?;
             let stderr = stderr.as_deref().map(read).transpose()?.unwrap_or_default();
             let lines = maestria_server::replay(&agent, &stream, &stderr, exit)

@@ -23,7 +23,10 @@ pub(super) fn execute(context: &Context, verb: args::Config) -> Done {
 fn init(context: &Context, force: bool) -> Done {
     let path = context.sources.path();
     if path.exists() && !force {
-        return Err(Failure::user(format!("{} exists", path.display()), "`--force` replaces it"));
+        return Err(Failure::user(
+            format!("{} exists", path.display()),
+            "`--force` replaces it",
+        ));
     }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;

@@ -19,7 +19,11 @@ pub(super) async fn pause(context: &Context, which: &Which) -> Done {
 
 pub(super) async fn resume(context: &Context, face: &Face) -> Done {
     let app = context.app().await?;
-    let run = if face.run == "last" { app.last_unfinished().await? } else { None };
+    let run = if face.run == "last" {
+        app.last_unfinished().await?
+    } else {
+        None
+    };
     let run = match run {
         Some(run) => run,
         None => find(&app, &face.run).await?,
@@ -28,10 +32,14 @@ pub(super) async fn resume(context: &Context, face: &Face) -> Done {
     match state {
         RunState::Paused(_) => app.engine.send(run, Command::Resume { by: by() }).await?,
         RunState::Completed | RunState::Failed | RunState::Aborted => {
-            let hint = "`maestria retry` starts what was left undone again; `maestria rerun --from TASK` does it all again";
+            let hint =
+                "`maestria retry` starts what was left undone again; `maestria rerun --from TASK` does it all again";
             let owed = app.engine.store().owed(run).await?;
             if owed.is_empty() {
-                return Err(Failure::user(format!("{run} is {state}; there is nothing to resume"), hint));
+                return Err(Failure::user(
+                    format!("{run} is {state}; there is nothing to resume"),
+                    hint,
+                ));
             }
         }
         RunState::Active(_) | RunState::Escalated(_) | RunState::Aborting => {}
@@ -55,7 +63,10 @@ pub(super) async fn abort(context: &Context, which: &Which, because: String) -> 
     let run = find(&app, &which.run).await?;
     app.engine.send(run, Command::Abort { by: by(), because }).await?;
     settle(&app, run).await?;
-    eprintln!("{run} is aborted; its work so far stays on its branches until `maestria discard {}`", run.short());
+    eprintln!(
+        "{run} is aborted; its work so far stays on its branches until `maestria discard {}`",
+        run.short()
+    );
     Ok(Exit::Ok)
 }
 
@@ -82,9 +93,20 @@ pub(super) async fn rerun(context: &Context, face: &Face, from: &str) -> Done {
     let key = TaskKey::new(from.to_uppercase());
     let Some(task) = loaded.by_key(&key) else {
         let keys: Vec<_> = loaded.ordered().iter().map(|t| t.plan.key.to_string()).collect();
-        return Err(Failure::user(format!("{run} has no task {from}"), format!("it has {}", keys.join(", "))));
+        return Err(Failure::user(
+            format!("{run} has no task {from}"),
+            format!("it has {}", keys.join(", ")),
+        ));
     };
-    app.engine.send(run, Command::Rerun { from: task.plan.id, by: by() }).await?;
+    app.engine
+        .send(
+            run,
+            Command::Rerun {
+                from: task.plan.id,
+                by: by(),
+            },
+        )
+        .await?;
     drive_here_or_there(context, &app, run, face).await
 }
 
@@ -97,11 +119,25 @@ pub(super) async fn review(context: &Context, face: &Face) -> Done {
     if let Some(review) = loaded.reviews.last() {
         match &review.opinion {
             Some(opinion) => {
-                let verdict = opinion.verdict.map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
-                println!("{} by {}: {}", verdict, review.reviewer, crate::render::clean(&opinion.text));
-                opinion.findings.iter().for_each(|f| println!("  {}", crate::render::clean(&f.to_string())));
+                let verdict = opinion
+                    .verdict
+                    .map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
+                println!(
+                    "{} by {}: {}",
+                    verdict,
+                    review.reviewer,
+                    crate::render::clean(&opinion.text)
+                );
+                opinion
+                    .findings
+                    .iter()
+                    .for_each(|f| println!("  {}", crate::render::clean(&f.to_string())));
             }
-            None => eprintln!("{} is asked; the answer will be in `maestria show {}`", review.reviewer, run.short()),
+            None => eprintln!(
+                "{} is asked; the answer will be in `maestria show {}`",
+                review.reviewer,
+                run.short()
+            ),
         }
     }
     Ok(Exit::Ok)
@@ -123,7 +159,10 @@ pub(super) async fn apply(context: &Context, which: &Which) -> Done {
             _ => {}
         }
     }
-    Err(Failure::user(format!("{run} is being applied by another maestria"), format!("see `maestria show {}`", run.short())))
+    Err(Failure::user(
+        format!("{run} is being applied by another maestria"),
+        format!("see `maestria show {}`", run.short()),
+    ))
 }
 
 pub(super) async fn discard(context: &Context, which: &Which) -> Done {

@@ -20,17 +20,39 @@ pub(super) async fn execute(context: &Context, verb: Option<Decisions>) -> Done 
             let choice = match &option {
                 None => None,
                 Some(word) => Some(
-                    decision.options.iter().map(|o| o.choice).find(|c| c.as_str() == word).ok_or_else(|| {
-                        let words: Vec<_> = decision.options.iter().map(|o| o.choice.as_str()).collect();
-                        Failure::user(format!("`{word}` is no option of {}", decision.id), words.join(", "))
-                    })?,
+                    decision
+                        .options
+                        .iter()
+                        .map(|o| o.choice)
+                        .find(|c| c.as_str() == word)
+                        .ok_or_else(|| {
+                            let words: Vec<_> = decision.options.iter().map(|o| o.choice.as_str()).collect();
+                            Failure::user(format!("`{word}` is no option of {}", decision.id), words.join(", "))
+                        })?,
                 ),
             };
-            answer(&app, &run, Command::Answer { decision: decision.id, choice, approve: true, by: by(), because }).await
+            answer(
+                &app,
+                &run,
+                Command::Answer {
+                    decision: decision.id,
+                    choice,
+                    approve: true,
+                    by: by(),
+                    because,
+                },
+            )
+            .await
         }
         Some(Decisions::Deny { id, because }) => {
             let (run, decision) = find(&app, &id).await?;
-            let command = Command::Answer { decision: decision.id, choice: None, approve: false, by: by(), because };
+            let command = Command::Answer {
+                decision: decision.id,
+                choice: None,
+                approve: false,
+                by: by(),
+                because,
+            };
             answer(&app, &run, command).await
         }
     }
@@ -63,11 +85,18 @@ async fn list(context: &Context, app: &App, json: bool) -> Done {
 
 async fn find(app: &App, given: &str) -> Result<(Run, Decision), Failure> {
     let open = app.open_decisions().await?;
-    let matches = |d: &Decision| d.id.to_string() == given || d.id.to_string().ends_with(given.trim_start_matches("dec_"));
+    let matches =
+        |d: &Decision| d.id.to_string() == given || d.id.to_string().ends_with(given.trim_start_matches("dec_"));
     let mut found: Vec<_> = open.into_iter().filter(|(_, d)| matches(d)).collect();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
-        (Some(_), false) => Err(Failure::user(format!("`{given}` fits several decisions"), "give more of the id")),
-        (None, _) => Err(Failure::user(format!("no open decision `{given}`"), "`maestria decisions` lists them")),
+        (Some(_), false) => Err(Failure::user(
+            format!("`{given}` fits several decisions"),
+            "give more of the id",
+        )),
+        (None, _) => Err(Failure::user(
+            format!("no open decision `{given}`"),
+            "`maestria decisions` lists them",
+        )),
     }
 }

@@ -23,7 +23,10 @@ pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
         script: PLAYBOOK.to_owned(),
         reviews: name.ends_with("reviewer"),
     });
-    let options = Options { copy_plain: false, scripted: scripted.to_vec() };
+    let options = Options {
+        copy_plain: false,
+        scripted: scripted.to_vec(),
+    };
     let app = context.app_with(options).await?;
     let folder = match args.workspace {
         Some(folder) => folder,
@@ -31,7 +34,9 @@ pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
     };
     let target = folder.join("greetings");
     write_sample(&target)?;
-    maestria_server::start_repository(&target).await.map_err(|e| Failure::user(e, ""))?;
+    maestria_server::start_repository(&target)
+        .await
+        .map_err(|e| Failure::user(e, ""))?;
     eprintln!("{}", render::SCRIPTED);
     eprintln!("sample repository: {}", target.display());
     let wish = Wish {

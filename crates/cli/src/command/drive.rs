@@ -78,7 +78,9 @@ fn read_lines() -> mpsc::Receiver<String> {
 }
 
 async fn answer(app: &App, decision: &Decision, option: Option<usize>) {
-    let choice = option.and_then(|n| decision.options.get(n)).map_or(decision.recommended, |o| o.choice);
+    let choice = option
+        .and_then(|n| decision.options.get(n))
+        .map_or(decision.recommended, |o| o.choice);
     let command = Command::Answer {
         decision: decision.id,
         choice: Some(choice),
@@ -108,11 +110,23 @@ impl<'a> Face<'a> {
     fn new(context: &'a Context, manner: &Manner, run: Run, interactive: bool) -> Self {
         let live = (interactive && !context.verbose).then(Live::new);
         let recommended = VecDeque::new();
-        Self { context, run, live, jsonl: manner.jsonl, yes: manner.yes, recommended, log: VecDeque::new() }
+        Self {
+            context,
+            run,
+            live,
+            jsonl: manner.jsonl,
+            yes: manner.yes,
+            recommended,
+            log: VecDeque::new(),
+        }
     }
 
     fn begin(&mut self) {
-        let text = self.run.request.as_ref().map(|r| r.text.lines().next().unwrap_or_default().to_owned());
+        let text = self
+            .run
+            .request
+            .as_ref()
+            .map(|r| r.text.lines().next().unwrap_or_default().to_owned());
         if !self.jsonl {
             eprintln!("{}  {}", self.run.id, render::clean(&text.unwrap_or_default()));
         }
@@ -181,7 +195,14 @@ impl<'a> Face<'a> {
         let Some(live) = &mut self.live else { return };
         let (width, height) = Live::size();
         let log: Vec<String> = self.log.iter().cloned().collect();
-        live.paint(&render::frame(&self.run, now(), width, height, &log, self.context.paint));
+        live.paint(&render::frame(
+            &self.run,
+            now(),
+            width,
+            height,
+            &log,
+            self.context.paint,
+        ));
     }
 
     fn interrupted(&mut self, times: u8) {
@@ -199,12 +220,18 @@ impl<'a> Face<'a> {
 
     /// A typed line answers the oldest question: `a`, `d`, or the number of an option.
     async fn answer(&mut self, app: &App, line: &str) {
-        let Some(decision) = self.run.open_decisions().next().cloned() else { return };
+        let Some(decision) = self.run.open_decisions().next().cloned() else {
+            return;
+        };
         let last = decision.options.len().saturating_sub(1);
         let option = match line.trim() {
             "a" | "approve" | "y" | "yes" => Some(0),
             "d" | "deny" | "n" | "no" => Some(last),
-            number => number.parse::<usize>().ok().and_then(|n| n.checked_sub(1)).filter(|n| *n <= last),
+            number => number
+                .parse::<usize>()
+                .ok()
+                .and_then(|n| n.checked_sub(1))
+                .filter(|n| *n <= last),
         };
         match option {
             Some(option) => answer(app, &decision, Some(option)).await,

@@ -62,7 +62,10 @@ pub(super) async fn diff(context: &Context, which: &Which, task: Option<String>)
         }
     };
     let repository = &app.engine.ports().repository;
-    let text = repository.diff(&run, task).await.map_err(|e| Failure::user(e.what, e.hint))?;
+    let text = repository
+        .diff(&run, task)
+        .await
+        .map_err(|e| Failure::user(e.what, e.hint))?;
     println!("{text}");
     Ok(Exit::Ok)
 }

@@ -12,8 +12,17 @@ use maestria_server::{App, Options, Wish};
 use std::{io::Read as _, sync::Arc};
 
 pub(super) async fn execute(context: &Context, args: args::Run) -> Done {
-    let text = if args.task == "-" { read_task()? } else { args.task.clone() };
-    let app = context.app_with(Options { copy_plain: args.copy }).await?;
+    let text = if args.task == "-" {
+        read_task()?
+    } else {
+        args.task.clone()
+    };
+    let app = context
+        .app_with(Options {
+            copy_plain: args.copy,
+            ..Options::default()
+        })
+        .await?;
     let wish = Wish {
         text,
         target: args.target,
@@ -61,10 +70,19 @@ async fn plan_only(context: &Context, app: &App, request: Request) -> Done {
         ground: Arc::new(ground.clone()),
         agents: agents.clone(),
     };
-    let plan = ports.planner.plan(job, &Nobody).await.map_err(|e| Failure::user(e, ""))?;
+    let plan = ports
+        .planner
+        .plan(job, &Nobody)
+        .await
+        .map_err(|e| Failure::user(e, ""))?;
     let commands = [
-        Command::Submit { request: Box::new(request) },
-        Command::Prepared { ground: Box::new(ground), agents },
+        Command::Submit {
+            request: Box::new(request),
+        },
+        Command::Prepared {
+            ground: Box::new(ground),
+            agents,
+        },
         Command::Propose { plan: Box::new(plan) },
     ];
     let planned = play(run, &commands)?;

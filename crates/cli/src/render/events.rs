@@ -24,19 +24,32 @@ pub(crate) fn line(stored: &Stored, run: &Run, verbose: bool, paint: Paint) -> O
     let told = tell(&stored.event, run, paint).or_else(|| verbose.then(|| detail(&stored.event, run)))?;
     let elapsed = span(stored.at.since(run.created_at));
     let told: Vec<String> = told.lines().map(|l| fit(l, WIDTH)).collect();
-    Some(format!("{} {}", paint.dim(&format!("{elapsed:>6}")), told.join("\n       ")))
+    Some(format!(
+        "{} {}",
+        paint.dim(&format!("{elapsed:>6}")),
+        told.join("\n       ")
+    ))
 }
 
 fn key(run: &Run, task: TaskId) -> String {
-    run.tasks.get(&task).map_or_else(|| "?".to_owned(), |t| t.plan.key.to_string())
+    run.tasks
+        .get(&task)
+        .map_or_else(|| "?".to_owned(), |t| t.plan.key.to_string())
 }
 
 fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
     let key = |task: &TaskId| paint.info(&key(run, *task));
     Some(match event {
         Event::RunPrepared { ground, .. } => {
-            let mut text = format!("prepared: branch {} from {:.10}", ground.integration, ground.base.as_str());
-            ground.notes.iter().for_each(|note| text.push_str(&format!("\nnote: {}", clean(note))));
+            let mut text = format!(
+                "prepared: branch {} from {:.10}",
+                ground.integration,
+                ground.base.as_str()
+            );
+            ground
+                .notes
+                .iter()
+                .for_each(|note| text.push_str(&format!("\nnote: {}", clean(note))));
             text
         }
         Event::TierChosen { tier, because } => format!("agents: {tier} ({})", clean(because)),
@@ -52,30 +65,56 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
             }
         }
         Event::TaskAdded { task } => format!("{} added: {}", task.key, clean(&task.title)),
-        Event::TaskDispatched { task, attempt, agent, .. } => format!("{} → {agent} (attempt {attempt})", key(task)),
+        Event::TaskDispatched {
+            task, attempt, agent, ..
+        } => format!("{} → {agent} (attempt {attempt})", key(task)),
         Event::TaskFinished { task, outcome, .. } => {
             let text = format!("{}: {}", outcome.verdict, clean(&outcome.reason));
-            let text = if outcome.verdict.is_success() { text } else { paint.warn(&text) };
-            let files: Vec<String> =
-                outcome.files.iter().map(|f| format!("{} +{} -{}", clean(&f.path), f.added, f.removed)).collect();
-            if files.is_empty() { format!("{} {text}", key(task)) } else { format!("{} {text} [{}]", key(task), files.join(", ")) }
+            let text = if outcome.verdict.is_success() {
+                text
+            } else {
+                paint.warn(&text)
+            };
+            let files: Vec<String> = outcome
+                .files
+                .iter()
+                .map(|f| format!("{} +{} -{}", clean(&f.path), f.added, f.removed))
+                .collect();
+            if files.is_empty() {
+                format!("{} {text}", key(task))
+            } else {
+                format!("{} {text} [{}]", key(task), files.join(", "))
+            }
         }
         Event::TaskParked { task, because, .. } => format!("{} waits: {}", key(task), clean(because)),
-        Event::TaskRequeued { task, because, rework, .. } => {
+        Event::TaskRequeued {
+            task, because, rework, ..
+        } => {
             let what = if *rework { "rework" } else { "again" };
             format!("{} {what}: {}", key(task), clean(because))
         }
         Event::TaskHeld { task, because } => paint.warn(&format!("{} is held: {}", key(task), clean(because))),
-        Event::TaskMerged { task, commit: Some(_), checks } => {
+        Event::TaskMerged {
+            task,
+            commit: Some(_),
+            checks,
+        } => {
             let checked = match (checks.passed, &checks.command) {
                 (Some(true), Some(command)) => format!(", `{command}` passes on the combined tree"),
                 _ => String::new(),
             };
             format!("{} {}{checked}", key(task), paint.good("merged"))
         }
-        Event::TaskBounced { task, conflicts, checks } => {
+        Event::TaskBounced {
+            task,
+            conflicts,
+            checks,
+        } => {
             let why = if conflicts.is_empty() {
-                format!("`{}` fails on the combined tree", checks.command.as_deref().unwrap_or("the checks"))
+                format!(
+                    "`{}` fails on the combined tree",
+                    checks.command.as_deref().unwrap_or("the checks")
+                )
             } else {
                 format!("conflicts in {}", clean(&conflicts.join(", ")))
             };
@@ -89,11 +128,18 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
         }
         Event::ReviewReceived { review, opinion } => {
             let known = run.review(*review);
-            let what = known.and_then(|r| r.task).map_or_else(|| "the whole run".to_owned(), |t| key(&t));
+            let what = known
+                .and_then(|r| r.task)
+                .map_or_else(|| "the whole run".to_owned(), |t| key(&t));
             let by = known.map(|r| r.reviewer.to_string()).unwrap_or_default();
-            let verdict = opinion.verdict.map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
+            let verdict = opinion
+                .verdict
+                .map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
             let mut text = format!("{what} {} by {by}: {}", paint.bold(&verdict), clean(&opinion.text));
-            opinion.findings.iter().for_each(|f| text.push_str(&format!("\n  {}", clean(&f.to_string()))));
+            opinion
+                .findings
+                .iter()
+                .for_each(|f| text.push_str(&format!("\n  {}", clean(&f.to_string()))));
             text
         }
         Event::ReviewRuled { task, ruled } => {
@@ -102,34 +148,56 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
         }
         Event::ValidationFinished { checks } => match (checks.passed, &checks.command) {
             (Some(true), Some(command)) => format!("checks: `{command}` {}", paint.good("passes")),
-            (Some(false), command) => {
-                paint.bad(&format!("checks: `{}` fails", command.as_deref().unwrap_or("the checks")))
-            }
+            (Some(false), command) => paint.bad(&format!(
+                "checks: `{}` fails",
+                command.as_deref().unwrap_or("the checks")
+            )),
             _ => return None,
         },
         Event::ConfidenceScored { confidence, .. } => format!("confidence {}", confidence.explain()),
         Event::DecisionRequested { decision } => {
-            let text = format!("{} (`maestria decisions show {}`)", clean(&decision.question), decision.id.short());
+            let text = format!(
+                "{} (`maestria decisions show {}`)",
+                clean(&decision.question),
+                decision.id.short()
+            );
             paint.warn(&text)
         }
         Event::DecisionMade { decision, answer } => {
-            format!("{} answered: {} by {}", decision.short(), answer.choice.as_str(), clean(&answer.by))
+            format!(
+                "{} answered: {} by {}",
+                decision.short(),
+                answer.choice.as_str(),
+                clean(&answer.by)
+            )
         }
         Event::BudgetRaised { budget } => format!("the budget is now {budget}"),
         Event::RunApplied { how, .. } => clean(how),
         Event::RunNotApplied { because } => paint.warn(&format!("not applied: {}", clean(because))),
-        Event::PermissionRuled { task, question, permission } => {
+        Event::PermissionRuled {
+            task,
+            question,
+            permission,
+        } => {
             let ruling = match permission.ruling {
                 Ruling::Allow => "allowed",
                 Ruling::Deny => "denied",
                 Ruling::Rewrite { .. } => "rewritten",
                 Ruling::Ask => "asked",
             };
-            format!("{} {} {ruling} ({}): {}", key(task), clean(&question.tool), permission.rule, clean(&permission.because))
+            format!(
+                "{} {} {ruling} ({}): {}",
+                key(task),
+                clean(&question.tool),
+                permission.rule,
+                clean(&permission.because)
+            )
         }
         Event::TaskRecovered { task, repair, .. } => format!("{} recovery: {}", key(task), clean(repair)),
         Event::WorkerWarned { task, warning } => paint.warn(&format!("{} {}", key(task), clean(warning))),
-        Event::ViolationRecorded { task, violation } => paint.bad(&format!("{} violation: {}", key(task), clean(violation))),
+        Event::ViolationRecorded { task, violation } => {
+            paint.bad(&format!("{} violation: {}", key(task), clean(violation)))
+        }
         _ => return None,
     })
 }
@@ -138,14 +206,32 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
 fn detail(event: &Event, run: &Run) -> String {
     match event {
         Event::ToolStarted { task, tool, summary } => format!("{} {tool} {}", key(run, *task), clean(summary)),
-        Event::ToolFinished { task, tool, ok, summary } => {
-            format!("{} {tool} {}: {}", key(run, *task), if *ok { "ok" } else { "failed" }, clean(summary))
+        Event::ToolFinished {
+            task,
+            tool,
+            ok,
+            summary,
+        } => {
+            format!(
+                "{} {tool} {}: {}",
+                key(run, *task),
+                if *ok { "ok" } else { "failed" },
+                clean(summary)
+            )
         }
         Event::TaskSaid { text, .. } => format!("said: {}", clean(text)),
-        Event::ModelCalled { model, usage, millis, .. } => {
+        Event::ModelCalled {
+            model, usage, millis, ..
+        } => {
             format!("{model}: {} tokens, {}, {millis} ms", usage.tokens(), usage.cost)
         }
-        Event::TaskStarted { task, agent, pid, contained, .. } => {
+        Event::TaskStarted {
+            task,
+            agent,
+            pid,
+            contained,
+            ..
+        } => {
             let pid = pid.map(|p| format!(" as process {p}")).unwrap_or_default();
             format!("{} started {agent}{pid}, contained by {contained}", key(run, *task))
         }

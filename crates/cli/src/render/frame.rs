@@ -16,7 +16,11 @@ pub(crate) fn frame(run: &Run, now: At, width: usize, height: usize, log: &[Stri
     let room = height.saturating_sub(lines.len() + questions.len() + 2);
     let tasks = run.ordered();
     let shown: Vec<&&Task> = if tasks.len() > room {
-        tasks.iter().filter(|t| !t.state.is_settled()).take(room.saturating_sub(1)).collect()
+        tasks
+            .iter()
+            .filter(|t| !t.state.is_settled())
+            .take(room.saturating_sub(1))
+            .collect()
     } else {
         tasks.iter().collect()
     };
@@ -26,7 +30,11 @@ pub(crate) fn frame(run: &Run, now: At, width: usize, height: usize, log: &[Stri
         lines.push(paint.dim(&fit(&format!("  … and {hidden} more"), width)));
     }
     let left = height.saturating_sub(lines.len() + questions.len() + 2).min(log.len());
-    lines.extend(log[log.len() - left..].iter().map(|line| line.lines().next().unwrap_or_default().to_owned()));
+    lines.extend(
+        log[log.len() - left..]
+            .iter()
+            .map(|line| line.lines().next().unwrap_or_default().to_owned()),
+    );
     lines.extend(questions);
     lines
 }
@@ -49,8 +57,16 @@ fn header(run: &Run, now: At, width: usize, paint: Paint) -> Vec<String> {
         RunState::Active(_) => paint.bold(&state),
     };
     let mut lines = vec![
-        format!("{} {state} {}", run.id.short(), paint.dim(&fit(&facts, width.saturating_sub(30).max(20)))),
-        format!("{} {:>3} %", bar(progress.percent, width.saturating_sub(8).min(40), paint), progress.percent),
+        format!(
+            "{} {state} {}",
+            run.id.short(),
+            paint.dim(&fit(&facts, width.saturating_sub(30).max(20)))
+        ),
+        format!(
+            "{} {:>3} %",
+            bar(progress.percent, width.saturating_sub(8).min(40), paint),
+            progress.percent
+        ),
     ];
     if let Some(tier) = run.tier {
         lines.push(paint.dim(&fit(&format!("agents: {tier}"), width)));
@@ -63,7 +79,11 @@ fn header(run: &Run, now: At, width: usize, paint: Paint) -> Vec<String> {
 
 fn bar(percent: u8, width: usize, paint: Paint) -> String {
     let full = usize::from(percent) * width / 100;
-    format!("{}{}", paint.good(&"━".repeat(full)), paint.dim(&"─".repeat(width - full)))
+    format!(
+        "{}{}",
+        paint.good(&"━".repeat(full)),
+        paint.dim(&"─".repeat(width - full))
+    )
 }
 
 fn task_line(task: &Task, now: At, width: usize, paint: Paint) -> String {
@@ -93,14 +113,27 @@ fn task_line(task: &Task, now: At, width: usize, paint: Paint) -> String {
 }
 
 fn questions(run: &Run, width: usize, paint: Paint) -> Vec<String> {
-    let Some(decision) = run.open_decisions().next() else { return Vec::new() };
-    let options: Vec<String> =
-        decision.options.iter().enumerate().map(|(n, o)| format!("{} {}", n + 1, o.choice.as_str())).collect();
+    let Some(decision) = run.open_decisions().next() else {
+        return Vec::new();
+    };
+    let options: Vec<String> = decision
+        .options
+        .iter()
+        .enumerate()
+        .map(|(n, o)| format!("{} {}", n + 1, o.choice.as_str()))
+        .collect();
     let more = run.open_decisions().count() - 1;
-    let more = if more > 0 { format!(" ({more} more wait)") } else { String::new() };
+    let more = if more > 0 {
+        format!(" ({more} more wait)")
+    } else {
+        String::new()
+    };
     vec![
         paint.warn(&fit(&format!("{}{more}", clean(&decision.question)), width)),
         paint.dim(&fit(&clean(&decision.context), width)),
-        fit(&format!("type {} and Enter (a approves, d denies)", options.join(" · ")), width),
+        fit(
+            &format!("type {} and Enter (a approves, d denies)", options.join(" · ")),
+            width,
+        ),
     ]
 }

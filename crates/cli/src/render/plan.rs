@@ -9,16 +9,26 @@ use std::{fmt::Write as _, time::Duration};
 
 /// The plan of a run that has one.
 pub(crate) fn plan(run: &Run, paint: Paint) -> String {
-    let Some((summary, source)) = &run.plan else { return "no plan yet".to_owned() };
+    let Some((summary, source)) = &run.plan else {
+        return "no plan yet".to_owned();
+    };
     let tasks: Vec<PlannedTask> = run.ordered().iter().map(|t| with_agent(t)).collect();
-    let whole = Plan { summary: summary.clone(), source: source.clone(), tasks };
+    let whole = Plan {
+        summary: summary.clone(),
+        source: source.clone(),
+        tasks,
+    };
     let mut out = format!("{}\n", paint.bold(&clean(summary)));
     let _ = writeln!(out, "{}", paint.dim(&origin(source)));
     if run.scripted {
         let _ = writeln!(out, "{}", paint.warn(SCRIPTED));
     }
     if let Some(tier) = run.tier {
-        let _ = writeln!(out, "agents: {tier} ({})", clean(&maestria_kernel::agent::Tier::because(&run.agents)));
+        let _ = writeln!(
+            out,
+            "agents: {tier} ({})",
+            clean(&maestria_kernel::agent::Tier::because(&run.agents))
+        );
     }
     let groups = graph::check(&whole.tasks).map(|g| g.groups).unwrap_or_default();
     for (number, group) in groups.iter().enumerate() {
@@ -34,7 +44,11 @@ pub(crate) fn plan(run: &Run, paint: Paint) -> String {
             Some((least, most)) => format!("{} {} % (of {least}–{most})", s.agent, s.percent),
             None => format!("{} {} %", s.agent, s.percent),
         };
-        let _ = write!(out, "shares:   {}", run.shares.iter().map(share).collect::<Vec<_>>().join(", "));
+        let _ = write!(
+            out,
+            "shares:   {}",
+            run.shares.iter().map(share).collect::<Vec<_>>().join(", ")
+        );
     }
     out
 }
@@ -62,7 +76,10 @@ fn describe(out: &mut String, task: &PlannedTask, paint: Paint) {
         TaskKind::Edit => "edit",
         TaskKind::Review => "review",
     };
-    let agent = task.agent.as_ref().map_or_else(|| "nobody".to_owned(), ToString::to_string);
+    let agent = task
+        .agent
+        .as_ref()
+        .map_or_else(|| "nobody".to_owned(), ToString::to_string);
     let _ = writeln!(out, "  {} {}", paint.info(task.key.as_str()), clean(&task.title));
     let mut facts = vec![kind.to_owned(), agent, estimate(&task.estimate)];
     if !task.needs.is_empty() {

@@ -2,12 +2,7 @@
 
 use super::{Paint, SCRIPTED, clean, plan, span};
 use maestria_kernel::{
-    At, Run, Task,
-    decision::Decision,
-    outcome::Proof,
-    progress::progress,
-    run::Work,
-    state::RunState,
+    At, Run, Task, decision::Decision, outcome::Proof, progress::progress, run::Work, state::RunState,
 };
 use std::{fmt::Write as _, time::Duration};
 
@@ -20,7 +15,12 @@ pub(crate) fn summary(run: &Run, paint: Paint) -> String {
         RunState::Failed | RunState::Aborted => paint.bad(&state),
         _ => paint.warn(&state),
     };
-    let _ = writeln!(out, "\n{} {state}: {}", paint.bold(&run.id.short()), clean(&run.because));
+    let _ = writeln!(
+        out,
+        "\n{} {state}: {}",
+        paint.bold(&run.id.short()),
+        clean(&run.because)
+    );
     if run.scripted {
         let _ = writeln!(out, "{}", paint.warn(SCRIPTED));
     }
@@ -40,11 +40,21 @@ pub(crate) fn summary(run: &Run, paint: Paint) -> String {
         let _ = writeln!(out, "confidence  {}", confidence.explain());
     }
     let elapsed = span(run.updated_at.since(run.created_at));
-    let _ = writeln!(out, "cost        {} for {} tokens in {elapsed}", run.usage.cost, run.usage.tokens());
+    let _ = writeln!(
+        out,
+        "cost        {} for {} tokens in {elapsed}",
+        run.usage.cost,
+        run.usage.tokens()
+    );
     for decision in run.decisions.iter().filter(|d| !d.is_open()) {
         if let Some(answer) = decision.answer.as_ref().filter(|a| a.by != "withdrawn") {
             let question = clean(&decision.question);
-            let _ = writeln!(out, "decided     {question} {} ({})", answer.choice.as_str(), clean(&answer.by));
+            let _ = writeln!(
+                out,
+                "decided     {question} {} ({})",
+                answer.choice.as_str(),
+                clean(&answer.by)
+            );
         }
     }
     for note in run.ground.iter().flat_map(|g| &g.notes) {
@@ -68,24 +78,47 @@ fn describe(out: &mut String, run: &Run, task: &Task, paint: Paint) {
     );
     let Some(outcome) = &task.outcome else { return };
     for file in &outcome.files {
-        let _ = writeln!(out, "   {} {} {}", clean(&file.path), paint.good(&format!("+{}", file.added)), paint.bad(&format!("-{}", file.removed)));
+        let _ = writeln!(
+            out,
+            "   {} {} {}",
+            clean(&file.path),
+            paint.good(&format!("+{}", file.added)),
+            paint.bad(&format!("-{}", file.removed))
+        );
     }
     for claim in &outcome.claims {
         let _ = match &claim.proof {
             Proof::Proved { by } => {
-                writeln!(out, "   {} {} {}", paint.good("proved "), clean(&claim.text), paint.dim(&format!("({by})")))
+                writeln!(
+                    out,
+                    "   {} {} {}",
+                    paint.good("proved "),
+                    clean(&claim.text),
+                    paint.dim(&format!("({by})"))
+                )
             }
             Proof::Claimed => writeln!(out, "   {} {}", paint.warn("claimed"), clean(&claim.text)),
         };
     }
     if !outcome.verdict.is_success() {
-        let _ = writeln!(out, "   {}", paint.warn(&format!("{}: {}", outcome.verdict, clean(&outcome.reason))));
+        let _ = writeln!(
+            out,
+            "   {}",
+            paint.warn(&format!("{}: {}", outcome.verdict, clean(&outcome.reason)))
+        );
     }
     for review in run.reviews.iter().filter(|r| r.task == Some(task.plan.id)) {
         let Some(opinion) = &review.opinion else { continue };
-        let verdict = opinion.verdict.map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
+        let verdict = opinion
+            .verdict
+            .map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
         let same = if review.independent { "" } else { " (same vendor)" };
-        let _ = writeln!(out, "   review  {verdict} by {}{same}: {}", review.reviewer, clean(&opinion.text));
+        let _ = writeln!(
+            out,
+            "   review  {verdict} by {}{same}: {}",
+            review.reviewer,
+            clean(&opinion.text)
+        );
     }
 }
 
@@ -99,9 +132,13 @@ fn next(run: &Run, paint: Paint) -> String {
             paint.dim("Next:")
         ),
         (RunState::Completed, _) => "\nNothing was changed.".to_owned(),
-        (RunState::Escalated(_), _) => format!("\nIt waits for you: `maestria decisions`, then `maestria resume {id}`."),
+        (RunState::Escalated(_), _) => {
+            format!("\nIt waits for you: `maestria decisions`, then `maestria resume {id}`.")
+        }
         (RunState::Paused(_) | RunState::Active(_), _) => format!("\n`maestria resume {id}` goes on."),
-        (RunState::Failed | RunState::Aborted, _) => format!("\n`maestria retry {id}` starts what was left undone again."),
+        (RunState::Failed | RunState::Aborted, _) => {
+            format!("\n`maestria retry {id}` starts what was left undone again.")
+        }
         (RunState::Aborting, _) => format!("\nIts workers are ending; `maestria show {id}` tells."),
     };
     lines
@@ -114,11 +151,19 @@ pub(crate) fn show(run: &Run, now: At, paint: Paint) -> String {
     let request = run.request.as_ref();
     let _ = writeln!(out, "{}  {}  {} %", run.id, run.state, progress.percent);
     let _ = writeln!(out, "{}", clean(request.map(|r| r.text.as_str()).unwrap_or_default()));
-    let _ = writeln!(out, "target      {}", clean(request.map(|r| r.target.as_str()).unwrap_or_default()));
+    let _ = writeln!(
+        out,
+        "target      {}",
+        clean(request.map(|r| r.target.as_str()).unwrap_or_default())
+    );
     if let Some(ground) = &run.ground {
         let _ = writeln!(out, "branch      {}", ground.integration);
     }
-    let _ = writeln!(out, "elapsed     {}", span(Duration::from_millis(progress.elapsed_millis)));
+    let _ = writeln!(
+        out,
+        "elapsed     {}",
+        span(Duration::from_millis(progress.elapsed_millis))
+    );
     let _ = writeln!(out, "\n{}", plan(run, paint));
     out.push_str(&summary(run, paint));
     for open in run.open_decisions() {
@@ -133,7 +178,11 @@ pub(crate) fn decision(decision: &Decision, run: &Run, paint: Paint) -> String {
     let _ = writeln!(out, "{}", paint.warn(&clean(&decision.question)));
     let _ = writeln!(out, "{}", clean(&decision.context));
     for option in &decision.options {
-        let mark = if option.choice == decision.recommended { " (recommended)" } else { "" };
+        let mark = if option.choice == decision.recommended {
+            " (recommended)"
+        } else {
+            ""
+        };
         let _ = writeln!(out, "  {:<8} {}{mark}", option.choice.as_str(), option.label);
     }
     let id = decision.id.short();

@@ -13,9 +13,17 @@ pub(crate) fn runs(rows: &[RunRow], now: At, paint: Paint) -> String {
     let mut out = String::new();
     for row in rows {
         let age = span(now.since(row.created_at));
-        let asks = if row.decisions > 0 { paint.warn(&format!(" {} decisions wait", row.decisions)) } else { String::new() };
+        let asks = if row.decisions > 0 {
+            paint.warn(&format!(" {} decisions wait", row.decisions))
+        } else {
+            String::new()
+        };
         let script = if row.scripted { " [scripted]" } else { "" };
-        let work = if row.work == "pending" { String::new() } else { format!(" {}", row.work) };
+        let work = if row.work == "pending" {
+            String::new()
+        } else {
+            format!(" {}", row.work)
+        };
         let _ = writeln!(
             out,
             "{}  {:<10} {:>3} %  {:>7} ago  {:>8}  {}{script}{work}{asks}",
@@ -38,7 +46,11 @@ pub(crate) fn agents(agents: &[Agent], paint: Paint) -> String {
             None => paint.good("ready"),
             Some(why) => paint.warn(&format!("not usable: {}", clean(why))),
         };
-        let version = agent.version.as_deref().map(|v| format!(" {}", clean(v))).unwrap_or_default();
+        let version = agent
+            .version
+            .as_deref()
+            .map(|v| format!(" {}", clean(v)))
+            .unwrap_or_default();
         let script = if agent.scripted { " [scripted]" } else { "" };
         let _ = writeln!(out, "{:<20} {}{version}{script}  {state}", agent.name, agent.transport);
     }

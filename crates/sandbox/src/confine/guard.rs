@@ -2,7 +2,6 @@
 
 use libc::c_int;
 
-use super::shed;
 use crate::control::{Order, Report};
 use crate::kin::{Process, Table};
 use crate::raw;
@@ -20,7 +19,6 @@ pub(super) enum Reach {
 pub(super) fn await_init(channel: c_int, guard_end: c_int, init: c_int) -> ! {
     Report::Hello(init).send(channel);
     raw::close_all_but(&mut [guard_end]);
-    shed::copied_memory();
     while let Ok(None) = raw::wait(init, 0) {}
     raw::exit(0)
 }
@@ -33,7 +31,6 @@ pub(super) fn supervise(reach: Reach, channel: c_int, guard_lives: c_int, ended:
     }
     let mut keep = [channel, ended, guard_lives];
     raw::close_all_but(if guard_lives < 0 { &mut keep[..2] } else { &mut keep });
-    shed::copied_memory();
     let mut watched = [channel, ended, guard_lives].map(|fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
@@ -148,29 +145,22 @@ fn stop_descendants() {
 
 /// Kills until the kernel says there is no child left. A subreaper without children has no descendants: that is the proof.
 ///
-/// Returns how many could not be killed within ten seconds (set-uid programs, for example).
+/// Returns how many could not be killed within some seconds (set-uid programs, for example).
 fn end_descendants() -> c_int {
     for _ in 0..10_000 {
-        stop_descendants_once();
-        each_descendant(|process| {
-            let _ = process.signal(libc::SIGKILL);
-        });
         reap(0);
         if raw::wait(-1, libc::WNOHANG) == Err(libc::ECHILD) {
             return 0;
         }
-        raw::sleep_micros(1000);
+        for signal in [libc::SIGSTOP, libc::SIGKILL] {
+            // Held still first, so that the family cannot fork faster than it is killed.
+            signal_all(Reach::Descendants, signal);
+        }
+        raw::sleep_micros(500);
     }
     let mut left = 0;
     each_descendant(|process| left += c_int::from(process.alive()));
     left
-}
-
-/// Holds the family still first, so that it cannot fork faster than it is killed.
-fn stop_descendants_once() {
-    each_descendant(|process| {
-        let _ = process.signal(libc::SIGSTOP);
-    });
 }
 
 fn each_descendant(mut visit: impl FnMut(&Process)) {

@@ -8,31 +8,31 @@ use crate::control::{Failure, Stage};
 use crate::raw::{self, Side};
 
 /// The id maps to write, prepared before the fork.
-#[derive(Debug, Clone)]
+#[derive(Clone, Copy)]
 pub(crate) struct IdMaps {
     /// Maps of every id this process knows, for a caller who may map others (root): files of other users stay usable.
-    all: Option<(Vec<u8>, Vec<u8>)>,
+    all: Option<(Text, Text)>,
     /// Maps of the caller's own user and group id.
-    own: (Vec<u8>, Vec<u8>),
+    own: (Text, Text),
 }
 
 impl IdMaps {
     pub(crate) fn of_caller() -> Self {
         // SAFETY: these calls have no preconditions.
         let (uid, gid) = unsafe { (libc::geteuid(), libc::getegid()) };
-        let own = (
-            format!("{uid} {uid} 1\n").into_bytes(),
-            format!("{gid} {gid} 1\n").into_bytes(),
-        );
+        let only = |id| Text::new(&format!("{id} {id} 1\n")).unwrap_or(Text::EMPTY);
         let all = (uid == 0)
             .then(|| identity("/proc/self/uid_map").zip(identity("/proc/self/gid_map")))
             .flatten();
-        Self { all, own }
+        Self {
+            all,
+            own: (only(uid), only(gid)),
+        }
     }
 }
 
 /// The ids mapped in the current namespace, each mapped to itself.
-fn identity(path: &str) -> Option<Vec<u8>> {
+fn identity(path: &str) -> Option<Text> {
     let map = std::fs::read_to_string(path).ok()?;
     let mut identity = String::new();
     for line in map.lines() {
@@ -40,14 +40,42 @@ fn identity(path: &str) -> Option<Vec<u8>> {
         let (first, _, count) = (fields.next()?, fields.next()?, fields.next()?);
         identity.push_str(&format!("{first} {first} {count}\n"));
     }
-    (!identity.is_empty()).then(|| identity.into_bytes())
+    Text::new(&identity)
+}
+
+/// A short text without heap.
+#[derive(Clone, Copy)]
+struct Text {
+    bytes: [u8; 256],
+    length: usize,
+}
+
+impl Text {
+    const EMPTY: Self = Self {
+        bytes: [0; 256],
+        length: 0,
+    };
+
+    /// Nothing when it is empty or does not fit.
+    fn new(text: &str) -> Option<Self> {
+        let mut new = Self {
+            length: text.len(),
+            ..Self::EMPTY
+        };
+        new.bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        (!text.is_empty()).then_some(new)
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// Moves this process into a new user namespace; its children will be in a new PID namespace.
 pub(super) fn enter(maps: &IdMaps) -> Result<(), Failure> {
     match &maps.all {
         Some((users, groups)) => {
-            if !enter_with_mapper(users, groups)? {
+            if !enter_with_mapper(users.as_bytes(), groups.as_bytes())? {
                 map_own(maps)?;
             }
         }
@@ -71,8 +99,8 @@ fn map_own(maps: &IdMaps) -> Result<(), Failure> {
         raw::open(libc::AT_FDCWD, c"/proc/self", libc::O_PATH | libc::O_DIRECTORY).map_err(Stage::Map.failed())?;
     // Without this an unprivileged caller may not map groups.
     put(proc, c"setgroups", b"deny").map_err(Stage::Map.failed())?;
-    put(proc, c"uid_map", &maps.own.0).map_err(Stage::Map.failed())?;
-    put(proc, c"gid_map", &maps.own.1).map_err(Stage::Map.failed())?;
+    put(proc, c"uid_map", maps.own.0.as_bytes()).map_err(Stage::Map.failed())?;
+    put(proc, c"gid_map", maps.own.1.as_bytes()).map_err(Stage::Map.failed())?;
     raw::close(proc);
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Lets go of the memory a fork copied: a guard lives as long as its worker, and would pin old pages of the whole product.
+//! Lets go of the memory a fork copied: further forks would copy it again, and a guard, which lives as long as its worker,
+//! would pin old pages of the whole product.
 
 use std::ops::Range;
 
@@ -9,7 +10,7 @@ const WORTH: usize = 256 * 1024;
 
 /// Drops the contents of heap and large anonymous mappings, except the stack in use and this thread's own data.
 ///
-/// After this nothing on the heap may be read.
+/// After this nothing on the heap may be read: not the environment, not std's own exec arguments.
 pub(super) fn copied_memory() {
     let Ok(maps) = raw::open(libc::AT_FDCWD, c"/proc/self/maps", libc::O_RDONLY) else {
         return;
@@ -28,8 +29,8 @@ pub(super) fn copied_memory() {
             if let Some(range) = private_heap(&buffer[done..done + length])
                 && !kept.iter().any(|address| range.contains(address))
             {
-                // SAFETY: an existing anonymous mapping that holds neither our stack nor our thread data; the guard never
-                // reads the heap again.
+                // SAFETY: an existing anonymous mapping that holds neither our stack nor our thread data; nothing
+                // on the way to the worker reads the heap again.
                 unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), libc::MADV_DONTNEED) };
             }
             done += length + 1;

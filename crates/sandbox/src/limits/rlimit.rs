@@ -31,7 +31,7 @@ pub(crate) fn choose(limits: &Limits, tier: Tier, enforced: &mut Enforced) -> [O
 }
 
 /// The kernel counts processes by user and user namespace, and never limits root.
-fn counts_only_this_worker(tier: Tier) -> bool {
+pub(crate) fn counts_only_this_worker(tier: Tier) -> bool {
     // SAFETY: geteuid has no preconditions.
     tier == Tier::Namespace && unsafe { libc::geteuid() } != 0
 }

@@ -1,9 +1,16 @@
 //! Real processes in both tiers: every promise of the crate, tried on the kernel at hand.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's shared steps fail the test"
+)]
 
 mod crash;
 mod ending;
 mod limits;
 mod pausing;
+mod probing;
 mod rounds;
 mod scene;
 mod starting;

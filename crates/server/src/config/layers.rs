@@ -57,12 +57,12 @@ impl Layers {
             Err(error) => return wrong.push(format!("{shown}: {error}")),
         };
         match text.parse::<Table>() {
-            Ok(table) => self.lay(String::new(), table, &shown, &text, wrong),
+            Ok(table) => self.lay("", table, &shown, &text, wrong),
             Err(error) => wrong.push(format!("{shown}: {}", error.to_string().trim_end())),
         }
     }
 
-    fn lay(&mut self, prefix: String, table: Table, file: &str, text: &str, wrong: &mut Vec<String>) {
+    fn lay(&mut self, prefix: &str, table: Table, file: &str, text: &str, wrong: &mut Vec<String>) {
         for (name, value) in table {
             let key = if prefix.is_empty() {
                 name.clone()
@@ -70,9 +70,9 @@ impl Layers {
                 format!("{prefix}.{name}")
             };
             match value {
-                Value::Table(inner) => self.lay(key, inner, file, text, wrong),
+                Value::Table(inner) => self.lay(&key, inner, file, text, wrong),
                 value => {
-                    let place = format!("{file}:{}", line_of(text, &prefix, &name));
+                    let place = format!("{file}:{}", line_of(text, prefix, &name));
                     match find(&key) {
                         Ok(_) => self.set(&key, value, &place),
                         Err(nearest) => wrong.push(format!("{place}: unknown key `{key}`; did you mean `{nearest}`?")),
