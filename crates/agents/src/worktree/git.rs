@@ -4,6 +4,9 @@
 //! and signing helpers are all programs of somebody else's choosing. None of them runs here. Its own `.git/config` cannot
 //! be left out of a call, but the call's environment outranks it, whatever bytes the names in it have.
 
+mod safety;
+
+use self::safety::{ENVIRONMENT, SAFE, harmless, ignores_of_the_person};
 use super::failed;
 use maestria_kernel::port::RepositoryError;
 use std::{
@@ -16,7 +19,6 @@ use std::{
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     process::{Child, Command},
-    sync::OnceCell,
 };
 
 /// No call takes this long on a disk that works.
@@ -30,67 +32,6 @@ const MOST_LOCKS: u32 = 3;
 
 /// What a reference that is to be made must have held before.
 pub(crate) const NOTHING: &str = "";
-
-/// Settings that outrank the repository's own.
-const SAFE: &[(&str, &str)] = &[
-    ("core.hooksPath", "/dev/null"),
-    ("core.fsmonitor", "false"),
-    ("core.untrackedCache", "false"),
-    ("core.attributesFile", "/dev/null"),
-    ("core.alternateRefsCommand", ""),
-    ("core.pager", "cat"),
-    ("core.editor", "true"),
-    ("core.askPass", ""),
-    ("core.sshCommand", "false"),
-    ("core.gitProxy", ""),
-    ("core.quotePath", "false"),
-    ("core.safecrlf", "false"),
-    ("credential.helper", ""),
-    ("commit.gpgSign", "false"),
-    ("tag.gpgSign", "false"),
-    ("gpg.program", "false"),
-    ("gpg.ssh.program", "false"),
-    ("gpg.x509.program", "false"),
-    ("log.showSignature", "false"),
-    ("merge.verifySignatures", "false"),
-    ("merge.conflictStyle", "merge"),
-    ("merge.renames", "true"),
-    ("color.ui", "false"),
-    ("diff.ignoreSubmodules", "all"),
-    ("diff.mnemonicPrefix", "false"),
-    ("diff.noprefix", "false"),
-    ("diff.orderFile", "/dev/null"),
-    ("submodule.recurse", "false"),
-    ("rerere.enabled", "false"),
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
-    ("advice.detachedHead", "false"),
-    ("safe.directory", "*"),
-    ("init.defaultBranch", "main"),
-    ("i18n.commitEncoding", "utf-8"),
-];
-
-const ENVIRONMENT: &[(&str, &str)] = &[
-    ("LC_ALL", "C"),
-    ("HOME", "/nonexistent"),
-    ("GIT_CONFIG_NOSYSTEM", "1"),
-    ("GIT_CONFIG_GLOBAL", "/dev/null"),
-    ("GIT_ATTR_NOSYSTEM", "1"),
-    ("GIT_TERMINAL_PROMPT", "0"),
-    ("GIT_OPTIONAL_LOCKS", "0"),
-    // A partial clone would fetch what it lacks, through programs that its configuration names.
-    ("GIT_NO_LAZY_FETCH", "1"),
-    ("GIT_ALLOW_PROTOCOL", "none"),
-    ("GIT_EDITOR", "true"),
-    ("GIT_MERGE_AUTOEDIT", "no"),
-    ("GIT_AUTHOR_NAME", "Maestria"),
-    ("GIT_AUTHOR_EMAIL", "maestria@localhost"),
-    ("GIT_COMMITTER_NAME", "Maestria"),
-    ("GIT_COMMITTER_EMAIL", "maestria@localhost"),
-];
-
-/// What git itself does with text when no driver is configured. Two binary files are a conflict, not an error.
-const PLAIN_MERGE: &str = "git merge-file -q --marker-size=%L %A %O %B || exit 1";
 
 /// Git in one folder.
 #[derive(Debug, Clone)]
@@ -455,58 +396,4 @@ pub(crate) fn path_of(bytes: &[u8]) -> &Path {
 /// Where programs are found.
 pub(crate) fn search_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
-}
-
-/// What to say against one configured driver or filter.
-fn harmless(key: &[u8]) -> Vec<(OsString, OsString)> {
-    let Some(dot) = key.iter().rposition(|b| *b == b'.') else {
-        return Vec::new();
-    };
-    let (section, variable) = key.split_at(dot);
-    let set = |variable: &str, value: &str| {
-        let name = [section, b".", variable.as_bytes()].concat();
-        (OsString::from_vec(name), OsString::from(value))
-    };
-    if section.starts_with(b"filter.") {
-        let all = [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")];
-        all.map(|(variable, value)| set(variable, value)).to_vec()
-    } else if section.starts_with(b"merge.") && variable == b".driver" {
-        vec![set("driver", PLAIN_MERGE)]
-    } else {
-        // Drivers of `diff` are kept out by `--no-ext-diff --no-textconv`: an empty command is no "none" to them.
-        Vec::new()
-    }
-}
-
-/// The person's own list of files to ignore. Without it, files that they never meant to commit would be taken for work.
-async fn ignores_of_the_person() -> Option<PathBuf> {
-    static FOUND: OnceCell<Option<PathBuf>> = OnceCell::const_new();
-    FOUND
-        .get_or_init(|| async {
-            let home = PathBuf::from(std::env::var_os("HOME")?);
-            let said = Command::new("git")
-                .args(["config", "--global", "--type=path", "--get", "core.excludesFile"])
-                .current_dir("/")
-                .env_clear()
-                .env("PATH", search_path())
-                .env("HOME", &home)
-                .stdin(Stdio::null())
-                .stderr(Stdio::null())
-                .kill_on_drop(true)
-                .output()
-                .await
-                .ok()?;
-            let configured = said
-                .status
-                .success()
-                .then(|| path_of(said.stdout.trim_ascii_end()).to_owned());
-            let standard = || {
-                std::env::var_os("XDG_CONFIG_HOME")
-                    .map_or_else(|| home.join(".config"), PathBuf::from)
-                    .join("git/ignore")
-            };
-            Some(configured.unwrap_or_else(standard)).filter(|file| file.is_file())
-        })
-        .await
-        .clone()
 }
