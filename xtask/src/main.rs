@@ -1,5 +1,6 @@
 //! All automation of the project: `cargo xtask VERB`.
 
+mod chaos;
 mod test;
 mod tidy;
 
@@ -16,6 +17,15 @@ struct Xtask {
 enum Verb {
     /// Run all tests (with cargo-nextest where it is installed).
     Test,
+    /// Kill the real program with SIGKILL in the middle of runs, resume, and count what was lost or done twice.
+    Chaos {
+        /// How many rounds.
+        #[arg(long, default_value_t = 200)]
+        rounds: u32,
+        /// Repeat a session.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
     Tidy,
 }
@@ -23,6 +33,7 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
+        Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
         Verb::Tidy => tidy::run(),
     }
 }

@@ -111,7 +111,7 @@ pub(crate) fn execute(args: Args) -> Done {
             clap_complete::generate(shell, &mut Args::command(), "maestria", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
-        Verb::Config { verb } => config::execute(&context, verb),
+        Verb::Config { verb } => config::execute(&context, &verb),
         verb => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
