@@ -1,6 +1,7 @@
 //! All automation of the project: `cargo xtask VERB`.
 
 mod chaos;
+mod contract;
 mod test;
 mod tidy;
 
@@ -26,6 +27,8 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Run the real agent CLIs against the loopback model server; names what has changed.
+    Contract,
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
     Tidy,
 }
@@ -34,6 +37,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
+        Verb::Contract => contract::run(),
         Verb::Tidy => tidy::run(),
     }
 }

@@ -94,6 +94,11 @@ impl Context {
     }
 
     async fn app_with(&self, options: Options) -> Result<App, Failure> {
+        // The demo's agents are always there for runs that name them, so that a killed demo can be resumed.
+        let options = Options {
+            scripted: demo::providers(),
+            ..options
+        };
         Ok(App::open(self.config()?, options).await?)
     }
 }

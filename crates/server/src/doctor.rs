@@ -145,7 +145,11 @@ async fn sandbox() -> Vec<DoctorLine> {
     };
     let told = |(name, ability): (&'static str, &maestria_sandbox::Ability)| {
         let level = if ability.works { Level::Ok } else { Level::Warn };
-        let fix = if ability.works { None } else { ability.fix.clone() };
+        let fix = if ability.works {
+            None
+        } else {
+            ability.fix.map(str::to_owned)
+        };
         DoctorLine {
             level,
             what: name.to_owned(),

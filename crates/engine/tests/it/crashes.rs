@@ -23,14 +23,15 @@ async fn crash_at(number: u64, crash: Crash) -> u64 {
     };
     let place = format!("crash {crash:?} commit {number}");
     assert_eq!(ended.state, RunState::Completed, "{place}: {}", ended.because);
-    let world = scene.fakes.world.lock().unwrap();
-    assert!(
-        world.worked.values().all(|times| *times == 1),
-        "{place}: an attempt was worked on twice {:?}",
-        world.worked
-    );
-    assert_eq!(world.merged.len(), 3, "{place}");
-    assert!(world.merged.values().all(|n| *n == 1), "{place}: merged twice");
+    {
+        let world = scene.fakes.world.lock().unwrap();
+        assert!(
+            world.worked.values().all(|times| *times == 1),
+            "{place}: an attempt was worked on twice {:?}",
+            world.worked
+        );
+        assert_eq!(world.merged.len(), 3, "{place}");
+        assert!(world.merged.values().all(|n| *n == 1), "{place}: merged twice");
     }
     let log = scene.store.events(run, Seq(0), 100_000).await.unwrap();
     assert!(
