@@ -86,7 +86,7 @@ fn a_dry_run_prints_the_plan_and_does_nothing() {
 #[test]
 fn recorded_streams_are_replayed_with_their_outcome() {
     let home = tempfile::tempdir().unwrap();
-    let streams = concat!(env!("CARGO_MANIFEST_DIR"), "/../agents/fixtures/agent-streams/");
+    let streams = concat!(env!("CARGO_MANIFEST_DIR"), "/../agents/fixtures/");
     for (agent, name, outcome) in [
         ("claude", "claude-2.1.329-write-denied", "denied"),
         ("claude", "claude-2.1.329-nologin", "not_logged_in"),
