@@ -1,5 +1,7 @@
 //! All automation of the project: `cargo xtask VERB`.
 
+mod chaos;
+mod contract;
 mod test;
 mod tidy;
 
@@ -16,6 +18,17 @@ struct Xtask {
 enum Verb {
     /// Run all tests (with cargo-nextest where it is installed).
     Test,
+    /// Kill the real program with SIGKILL in the middle of runs, resume, and count what was lost or done twice.
+    Chaos {
+        /// How many rounds.
+        #[arg(long, default_value_t = 200)]
+        rounds: u32,
+        /// Repeat a session.
+        #[arg(long)]
+        seed: Option<u64>,
+    },
+    /// Run the real agent CLIs against the loopback model server; names what has changed.
+    Contract,
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
     Tidy,
 }
@@ -23,6 +36,8 @@ enum Verb {
 fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
+        Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
+        Verb::Contract => contract::run(),
         Verb::Tidy => tidy::run(),
     }
 }

@@ -5,7 +5,7 @@ mod rules;
 use maestria_kernel::{
     Cost, Event, TaskId, Tokens,
     agent::Role,
-    id::TaskKey,
+    id::{AgentName, TaskKey},
     model::{Message, ModelRef, ModelRequest},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind, graph},
     port::{Boxed, Models, Observer, PlanJob, Planner},
@@ -21,22 +21,27 @@ pub type Pricing = fn(&ModelRef, Tokens) -> Cost;
 
 /// Plans by a model, or by rules.
 pub struct Planning {
-    model: Option<(Arc<dyn Models>, ModelRef)>,
+    models: Arc<dyn Models>,
+    candidates: Vec<(AgentName, ModelRef)>,
     pricing: Pricing,
 }
 
 impl fmt::Debug for Planning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Planning")
-            .field("model", &self.model.as_ref().map(|(_, m)| m))
+            .field("candidates", &self.candidates)
             .finish_non_exhaustive()
     }
 }
 
 impl Planning {
-    /// A planner on a model; without one, by rules.
-    pub fn new(model: Option<(Arc<dyn Models>, ModelRef)>, pricing: Pricing) -> Self {
-        Self { model, pricing }
+    /// A planner on the model of the first of these agents that a run has; when it has none of them, by rules.
+    pub fn new(models: Arc<dyn Models>, candidates: Vec<(AgentName, ModelRef)>, pricing: Pricing) -> Self {
+        Self {
+            models,
+            candidates,
+            pricing,
+        }
     }
 
     async fn make(&self, job: &PlanJob, observer: &dyn Observer) -> Plan {
@@ -47,10 +52,11 @@ impl Planning {
         if job.request.workflow.reviews_existing {
             return rules::review(job);
         }
-        let Some((models, model)) = &self.model else {
-            return rules::plan(job, &files, "no model provider is configured");
+        let has = |name: &AgentName| job.agents.iter().any(|a| &a.name == name && a.can(Role::Planner));
+        let Some((_, model)) = self.candidates.iter().find(|(name, _)| has(name)) else {
+            return rules::plan(job, &files, "no agent of this run plans on a model");
         };
-        match self.ask(&**models, model, job, &files, observer).await {
+        match self.ask(&*self.models, model, job, &files, observer).await {
             Ok(plan) => plan,
             Err(because) => rules::plan(job, &files, &because),
         }

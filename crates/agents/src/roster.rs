@@ -38,6 +38,7 @@ pub trait Worker: Send + Sync {
 /// The kernel's [`Agents`] port over any number of [`Worker`]s, in order of preference.
 pub struct Roster {
     workers: Vec<Arc<dyn Worker>>,
+    hidden: Vec<AgentName>,
 }
 
 impl fmt::Debug for Roster {
@@ -55,7 +56,17 @@ impl Roster {
                 kept.push(worker);
             }
         }
-        Self { workers: kept }
+        Self {
+            workers: kept,
+            hidden: Vec::new(),
+        }
+    }
+
+    /// The same roster, with agents that take part only in runs that name them.
+    #[must_use]
+    pub fn hiding(mut self, names: Vec<AgentName>) -> Self {
+        self.hidden = names;
+        self
     }
 
     /// The configured names, in order of preference.
@@ -72,10 +83,14 @@ impl Roster {
         format!("no agent `{name}` is configured; configured are: {}", known.join(", "))
     }
 
-    /// The workers asked for, in the asked order; all when none is named.
+    /// The workers asked for, in the asked order; all that are not hidden when none is named.
     fn chosen(&self, only: &[AgentName]) -> Vec<&Arc<dyn Worker>> {
         if only.is_empty() {
-            return self.workers.iter().collect();
+            return self
+                .workers
+                .iter()
+                .filter(|w| !self.hidden.contains(w.name()))
+                .collect();
         }
         only.iter().filter_map(|name| self.find(name)).collect()
     }

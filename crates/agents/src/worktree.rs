@@ -5,13 +5,16 @@
 //! filters, no drivers, no helpers (see [`git`]). Every operation can be repeated after a crash.
 
 mod apply;
+mod checkout;
 mod checks;
 mod copy;
 mod evidence;
 mod git;
+mod keep;
 mod merge;
 mod open;
 mod prepare;
+mod torn;
 
 pub use checks::{Checks, detect};
 pub use evidence::{Evidence, commit_all, evidence};
@@ -20,10 +23,15 @@ use maestria_kernel::{
     ReviewId, Run, RunId, TaskId,
     finding::Validation,
     id::CommitId,
+    plan::PlannedTask,
     port::{Boxed, MergeResult, Repository, RepositoryError},
     request::{Ground, Request},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+use tokio::sync::Mutex;
 
 /// How repositories are treated.
 #[derive(Debug, Clone)]
@@ -51,12 +59,20 @@ impl Default for Settings {
 #[derive(Debug, Clone)]
 pub struct Worktrees {
     settings: Settings,
+    /// One change of the run's branch at a time.
+    queue: Arc<Mutex<()>>,
+    /// One worktree made or removed at a time: git's registrations of them disturb each other.
+    desk: Arc<Mutex<()>>,
 }
 
 impl Worktrees {
     /// Worktrees under these settings.
     pub fn new(settings: Settings) -> Self {
-        Self { settings }
+        Self {
+            settings,
+            queue: Arc::default(),
+            desk: Arc::default(),
+        }
     }
 }
 
@@ -74,7 +90,7 @@ pub(crate) fn failed(what: impl Into<String>, hint: impl Into<String>) -> Reposi
 /// What git said.
 pub async fn start_repository(folder: &Path) -> Result<(), RepositoryError> {
     let git = git::Git::bare(folder);
-    git.text(&["init", "--quiet"]).await?;
+    git.text(&["init", "--quiet", "--template="]).await?;
     git.text(&["add", "--all"]).await?;
     git.text(&["commit", "--quiet", "--allow-empty", "-m", "Begin"])
         .await
@@ -97,30 +113,34 @@ fn workspace(run: &Run) -> PathBuf {
 
 /// The branch of a task.
 fn branch(run: &Run, task: TaskId) -> Result<String, RepositoryError> {
-    let key = run.tasks.get(&task).map(|t| t.plan.key.clone());
-    let key = key.ok_or_else(|| failed(format!("the run has no task {task}"), ""))?;
-    Ok(format!("{}-{key}", ground(run)?.integration))
+    Ok(format!("{}-{}", ground(run)?.integration, label(planned(run, task)?)))
 }
 
 /// The worktree of a task.
 fn task_folder(run: &Run, task: TaskId) -> Result<PathBuf, RepositoryError> {
-    let key = run.tasks.get(&task).map(|t| t.plan.key.clone());
-    let key = key.ok_or_else(|| failed(format!("the run has no task {task}"), ""))?;
-    Ok(workspace(run).join("worktrees").join(key.as_str()))
+    Ok(workspace(run).join("worktrees").join(label(planned(run, task)?)))
+}
+
+fn planned(run: &Run, task: TaskId) -> Result<&PlannedTask, RepositoryError> {
+    let known = run.tasks.get(&task).map(|t| &*t.plan);
+    known.ok_or_else(|| failed(format!("the run has no task {task}"), ""))
+}
+
+/// A task's key as part of a path and of a branch. Keys come from a model: what could leave the folder, or mean
+/// something else to git, becomes a name that can not.
+fn label(task: &PlannedTask) -> String {
+    let key = task.key.as_str();
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let taken = key.eq_ignore_ascii_case("integration") || key.eq_ignore_ascii_case("result");
+    if !key.is_empty() && key.len() <= 40 && !key.starts_with('-') && !taken && key.chars().all(plain) {
+        return key.to_owned();
+    }
+    let kept: String = key.chars().take(40).map(|c| if plain(c) { c } else { '_' }).collect();
+    format!("{}_{}", kept.trim_start_matches('-'), task.id.short())
 }
 
 fn repository(run: &Run) -> Result<PathBuf, RepositoryError> {
     Ok(PathBuf::from(&ground(run)?.repository))
-}
-
-/// Cuts a text at a character and says so.
-fn bounded(mut text: String, most: usize) -> String {
-    if text.len() > most {
-        let left = text.len() - most;
-        text.truncate(text.floor_char_boundary(most));
-        text.push_str(&format!("\n[… {left} more bytes are not shown]\n"));
-    }
-    text
 }
 
 fn show(path: &Path) -> String {
@@ -138,7 +158,10 @@ impl Repository for Worktrees {
         task: TaskId,
         onto: bool,
     ) -> Boxed<'a, Result<(PathBuf, CommitId), RepositoryError>> {
-        Box::pin(open::open(&self.settings, run, task, onto))
+        Box::pin(async move {
+            let _desk = self.desk.lock().await;
+            open::open(&self.settings, run, task, onto).await
+        })
     }
 
     fn checkout<'a>(
@@ -147,47 +170,60 @@ impl Repository for Worktrees {
         review: ReviewId,
         task: Option<TaskId>,
     ) -> Boxed<'a, Result<(PathBuf, String), RepositoryError>> {
-        Box::pin(open::checkout(run, review, task))
+        Box::pin(async move {
+            let _desk = self.desk.lock().await;
+            checkout::checkout(run, review, task).await
+        })
     }
 
     fn release<'a>(&'a self, run: &'a Run, review: ReviewId) -> Boxed<'a, ()> {
         Box::pin(async move {
-            if let Err(error) = open::release(run, review).await {
+            let _desk = self.desk.lock().await;
+            if let Err(error) = checkout::release(run, review).await {
                 tracing::warn!(%error, "a review's checkout could not be removed");
             }
         })
     }
 
     fn merge<'a>(&'a self, run: &'a Run, task: TaskId, check: bool) -> Boxed<'a, Result<MergeResult, RepositoryError>> {
-        Box::pin(merge::merge(&self.settings, run, task, check))
+        Box::pin(async move {
+            let _queue = self.queue.lock().await;
+            merge::merge(&self.settings, run, task, check).await
+        })
     }
 
     fn validate<'a>(&'a self, run: &'a Run) -> Boxed<'a, Result<Validation, RepositoryError>> {
         Box::pin(async move {
-            let folder = merge::integration(run).await?;
-            Ok(self.settings.checks.run(&folder, &workspace(run)).await)
+            let _queue = self.queue.lock().await;
+            let head = merge::integration_head(run, &git::Git::at(&repository(run)?).await).await?;
+            merge::check_at(&self.settings, run, &head).await
         })
     }
 
     fn rewind<'a>(&'a self, run: &'a Run) -> Boxed<'a, Result<(), RepositoryError>> {
-        Box::pin(merge::rewind(run))
+        Box::pin(async move {
+            let _queue = self.queue.lock().await;
+            let _desk = self.desk.lock().await;
+            merge::rewind(run).await
+        })
     }
 
     fn apply<'a>(&'a self, run: &'a Run) -> Boxed<'a, Result<(CommitId, String), RepositoryError>> {
-        Box::pin(apply::apply(run))
+        Box::pin(async move {
+            let _queue = self.queue.lock().await;
+            apply::apply(run).await
+        })
     }
 
     fn discard<'a>(&'a self, run: &'a Run) -> Boxed<'a, Result<(), RepositoryError>> {
-        Box::pin(apply::discard(run))
+        Box::pin(async move {
+            let _queue = self.queue.lock().await;
+            let _desk = self.desk.lock().await;
+            keep::discard(run).await
+        })
     }
 
     fn diff<'a>(&'a self, run: &'a Run, task: Option<TaskId>) -> Boxed<'a, Result<String, RepositoryError>> {
-        Box::pin(async move {
-            let (base, head) = open::range(run, task).await?;
-            git::Git::at(&repository(run)?)
-                .await
-                .text(&["diff", "--no-ext-diff", "--no-textconv", &base, &head])
-                .await
-        })
+        Box::pin(checkout::diff(run, task))
     }
 }

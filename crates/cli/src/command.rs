@@ -94,6 +94,11 @@ impl Context {
     }
 
     async fn app_with(&self, options: Options) -> Result<App, Failure> {
+        // The demo's agents are always there for runs that name them, so that a killed demo can be resumed.
+        let options = Options {
+            scripted: demo::providers(),
+            ..options
+        };
         Ok(App::open(self.config()?, options).await?)
     }
 }
@@ -111,7 +116,7 @@ pub(crate) fn execute(args: Args) -> Done {
             clap_complete::generate(shell, &mut Args::command(), "maestria", &mut std::io::stdout());
             Ok(Exit::Ok)
         }
-        Verb::Config { verb } => config::execute(&context, verb),
+        Verb::Config { verb } => config::execute(&context, &verb),
         verb => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)

@@ -391,6 +391,7 @@ impl Run {
                     t.failures = 0;
                     t.rework = 0;
                     t.tried.clear();
+                    t.guidance.clear();
                     t.session = None;
                     t.outcome = None;
                     t.merged = None;

@@ -49,8 +49,11 @@ pub(crate) struct Plan {
 
 /// Becomes the worker and executes its program: a return is always a failure, in whichever process it happened.
 pub(crate) fn enter(plan: &Plan) -> std::io::Error {
-    // From here on the copied heap is gone, which makes every further fork cheap and every guard small.
-    let plan = *plan;
+    // From here on the copied heap is gone, which makes every further fork cheap and every guard small. The plan lies on
+    // that heap, so it is copied to the stack first; volatile, because the optimiser knows nothing of the shedding and
+    // would read the original later.
+    // SAFETY: a reference is a valid, aligned place.
+    let plan = std::hint::black_box(unsafe { std::ptr::read_volatile(plan) });
     shed::copied_memory();
     let entered = match plan.tier {
         Tier::Namespace => through_namespace(&plan),

@@ -241,7 +241,7 @@ impl Supervised {
             self.await_keeper().await;
         }
         let mut talk = self.talk.lock().await;
-        talk.drain();
+        talk.drain_rest();
         *self.exit.get_or_init(|| {
             let usage = self.meter.close(talk.cpu);
             exit_of(talk.status, talk.survivors, usage.out_of_memory_kills > 0)
@@ -416,14 +416,26 @@ impl Talk {
         loop {
             match self.channel.try_read(&mut self.buffer[self.filled..]) {
                 Ok(0) => return false,
-                Ok(count) => self.filled += count,
+                Ok(count) => self.take(count),
                 Err(error) => return error.kind() == std::io::ErrorKind::WouldBlock,
             }
-            if self.filled == REPORT {
-                self.filled = 0;
-                if let Some(report) = Report::parse(self.buffer) {
-                    self.note(report);
-                }
+        }
+    }
+
+    /// Notes what a guard that is gone has left in the channel. Read past the runtime: it may not have noticed yet that
+    /// there is something to read, and then says there is nothing.
+    fn drain_rest(&mut self) {
+        while let Ok(count @ 1..) = crate::raw::read(self.channel.as_raw_fd(), &mut self.buffer[self.filled..]) {
+            self.take(count);
+        }
+    }
+
+    fn take(&mut self, count: usize) {
+        self.filled += count;
+        if self.filled == REPORT {
+            self.filled = 0;
+            if let Some(report) = Report::parse(self.buffer) {
+                self.note(report);
             }
         }
     }

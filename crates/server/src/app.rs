@@ -98,6 +98,7 @@ pub struct App {
     pub config: Config,
     workflows: Workflows,
     agents: Vec<AgentName>,
+    hidden: Vec<AgentName>,
     locks: PathBuf,
 }
 
@@ -123,7 +124,12 @@ impl App {
         let models: Arc<dyn Models> = Arc::new(gateway(&config, &options)?);
         let planner = planner(&config, &options, &models);
         let workers = workers(&config, &options, &models);
-        let agents = workers.iter().map(|w| w.name().clone()).collect();
+        let agents: Vec<AgentName> = workers.iter().map(|w| w.name().clone()).collect();
+        let hidden: Vec<AgentName> = options
+            .scripted
+            .iter()
+            .map(|s| AgentName::new(s.name.clone()))
+            .collect();
         let settings = Settings {
             env_files: config.env_files.clone(),
             copy_plain: options.copy_plain,
@@ -135,7 +141,7 @@ impl App {
         let ports = Ports {
             store,
             planner: Arc::new(planner),
-            agents: Arc::new(Roster::new(workers)),
+            agents: Arc::new(Roster::new(workers).hiding(hidden.clone())),
             repository: Arc::new(Worktrees::new(settings)),
             clock: Arc::new(SystemClock),
         };
@@ -145,8 +151,18 @@ impl App {
             config,
             workflows,
             agents,
+            hidden,
             locks,
         })
+    }
+
+    /// The agents that a run has unless it names others: all but those of the demo.
+    pub fn agents(&self) -> Vec<AgentName> {
+        self.agents
+            .iter()
+            .filter(|name| !self.hidden.contains(name))
+            .cloned()
+            .collect()
     }
 
     /// A new run's id.
@@ -162,7 +178,7 @@ impl App {
         let workflow = self.workflows.get(&wish.workflow).map_err(AppError::NotFound)?.clone();
         for name in &wish.agents {
             if !self.agents.contains(name) {
-                let known: Vec<&str> = self.agents.iter().map(AgentName::as_str).collect();
+                let known: Vec<String> = self.agents().iter().map(ToString::to_string).collect();
                 let text = format!("there is no agent `{name}`; configured are: {}", known.join(", "));
                 return Err(AppError::NotFound(text));
             }
@@ -348,9 +364,20 @@ fn native_models(config: &Config, options: &Options) -> Vec<(ModelRef, Vec<Role>
 }
 
 fn planner(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Planning {
-    let native = native_models(config, options);
-    let model = native.into_iter().find(|(_, roles, _)| roles.contains(&Role::Planner));
-    Planning::new(model.map(|(model, ..)| (models.clone(), model)), price)
+    let plans = native_models(config, options)
+        .into_iter()
+        .filter(|(_, roles, _)| roles.contains(&Role::Planner));
+    let candidates = plans.map(|(model, ..)| (agent_name(options, &model), model)).collect();
+    Planning::new(models.clone(), candidates, price)
+}
+
+/// The name of the native agent on a model.
+fn agent_name(options: &Options, model: &ModelRef) -> AgentName {
+    if options.scripted.iter().any(|s| s.name == model.provider) {
+        AgentName::new(model.provider.clone())
+    } else {
+        AgentName::new(format!("native-{}", model.provider))
+    }
 }
 
 /// What so many tokens are expected to cost: three parts sent, one part received.

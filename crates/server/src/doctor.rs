@@ -67,7 +67,7 @@ pub async fn doctor(sources: &Sources) -> Vec<DoctorLine> {
     };
     lines.push(disk(&config.workspaces));
     lines.push(clock(app::now()));
-    lines.extend(sandbox());
+    lines.extend(sandbox().await);
     match App::open(config, Options::default()).await {
         Ok(app) => {
             lines.push(line(
@@ -138,23 +138,26 @@ fn clock(now: At) -> DoctorLine {
     }
 }
 
-fn sandbox() -> Vec<DoctorLine> {
-    let tier = maestria_sandbox::Tier::best();
-    let contained = match tier {
-        maestria_sandbox::Tier::Namespace => line(
-            Level::Ok,
-            "containment",
-            "workers run in a user and process namespace of their own; the kernel ends all of it",
-            None,
-        ),
-        maestria_sandbox::Tier::Subreaper => line(
-            Level::Warn,
-            "containment",
-            "the kernel refuses user namespaces; workers are hunted through the process tree instead",
-            Some("allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1)"),
-        ),
+/// Every ability of the sandbox, found by trying it.
+async fn sandbox() -> Vec<DoctorLine> {
+    let Ok(abilities) = tokio::task::spawn_blocking(maestria_sandbox::probe).await else {
+        return Vec::new();
     };
-    vec![contained]
+    let told = |(name, ability): (&'static str, &maestria_sandbox::Ability)| {
+        let level = if ability.works { Level::Ok } else { Level::Warn };
+        let fix = if ability.works {
+            None
+        } else {
+            ability.fix.map(str::to_owned)
+        };
+        DoctorLine {
+            level,
+            what: name.to_owned(),
+            detail: ability.finding.clone(),
+            fix,
+        }
+    };
+    abilities.each().into_iter().map(told).collect()
 }
 
 async fn agents(app: &App) -> Vec<DoctorLine> {

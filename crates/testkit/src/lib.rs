@@ -17,6 +17,7 @@ pub mod fake;
 pub mod home;
 pub mod lines;
 pub mod model;
+pub mod ports;
 pub mod real;
 
 pub use home::TestHome;

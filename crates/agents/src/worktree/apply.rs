@@ -1,34 +1,39 @@
-//! The end of a run: its work onto the person's branch, or away. Nothing is changed unless all of it can be.
+//! The end of a run: its work onto the person's branch. Nothing is changed unless all of it can be.
 
-use super::{copy, failed, git::Git, git::refused, ground, repository, show, workspace};
+use super::{
+    copy,
+    evidence::{add_all, aside},
+    failed,
+    git::Git,
+    ground,
+    merge::{Joined, integration_head, join},
+    repository, show, torn, workspace,
+};
 use maestria_kernel::{Run, id::CommitId, port::RepositoryError, request::Ground};
 use std::path::{Path, PathBuf};
 
 pub(super) async fn apply(run: &Run) -> Result<(CommitId, String), RepositoryError> {
     let ground = ground(run)?;
     let git = Git::at(&repository(run)?).await;
-    let gone = || {
-        failed(
-            format!("the run's branch {} is gone", ground.integration),
-            "it was removed by hand",
-        )
-    };
-    let head = git.resolve(&ground.integration).await.ok_or_else(gone)?;
-    let how = if let Some(original) = copied_from(run) {
+    let head = integration_head(run, &git).await?;
+    if let Some(original) = copied_from(run) {
         let files = copy::bring_back(Path::new(&ground.repository), &original, ground.base.as_str(), &head).await?;
-        format!("{files} files were written to {}", show(&original))
-    } else if ground.branch.is_none() {
-        onto_new_branch(&git, ground, &head).await?
-    } else if git
+        let how = format!("{files} changed files are now in {}", show(&original));
+        return Ok((CommitId::new(head), how));
+    }
+    if git
         .resolve(&format!("refs/maestria/{}/snapshot", run.id))
         .await
         .is_some()
     {
-        onto_dirty_tree(&git, run, ground, &head).await?
-    } else {
-        onto_branch(&git, ground, &head).await?
+        let how = onto_dirty_tree(&git, run, &head).await?;
+        return Ok((CommitId::new(head), how));
+    }
+    let (commit, how) = match &ground.branch {
+        None => (head.clone(), onto_new_branch(&git, ground, &head).await?),
+        Some(began) => onto_branch(&git, run, began, &head).await?,
     };
-    Ok((CommitId::new(head), how))
+    Ok((CommitId::new(commit), how))
 }
 
 /// The original of a target that was copied for want of git.
@@ -41,103 +46,111 @@ fn copied_from(run: &Run) -> Option<PathBuf> {
 
 async fn onto_new_branch(git: &Git, ground: &Ground, head: &str) -> Result<String, RepositoryError> {
     let name = format!("{}-result", ground.integration);
-    git.text(&["branch", "--no-track", "--force", "--", &name, head])
-        .await?;
-    Ok(format!("HEAD is detached, so the work is on the new branch {name}"))
+    let full = format!("refs/heads/{name}");
+    if let Some(there) = git.resolve(&full).await
+        && !git.contains(head, &there).await
+    {
+        let hint = "rename or delete that branch, then apply again";
+        return Err(failed(format!("the branch {name} holds other work"), hint));
+    }
+    git.point(&["update-ref", "-m", "maestria: apply", &full, head]).await?;
+    Ok(format!("HEAD was detached, so the work is on the new branch {name}"))
 }
 
-/// The run began on uncommitted changes: what it did on top of them goes into the tree, uncommitted as they are.
-async fn onto_dirty_tree(git: &Git, run: &Run, ground: &Ground, head: &str) -> Result<String, RepositoryError> {
-    let patch = workspace(run).join("apply.patch");
-    let base = ground.base.as_str();
-    let text = git
-        .bytes(&[
-            "diff",
-            "--binary",
-            "--full-index",
-            "--no-ext-diff",
-            "--no-textconv",
-            base,
-            head,
-        ])
-        .await?;
-    std::fs::write(&patch, text).map_err(|e| failed(format!("{}: {e}", show(&patch)), ""))?;
-    let place = show(&patch);
-    let done = "the changes are in your work tree, uncommitted, beside those you had".to_owned();
-    if git.asks(&["apply", "--check", "--reverse", "--", &place]).await {
-        return Ok(done);
-    }
-    let check = ["apply", "--check", "--", &place];
-    let output = git.run(&check).await?;
-    if !output.status.success() {
-        let mut error = refused(&check, &output);
-        error.hint = format!(
-            "your files have changed since the run began; `git merge {}` by hand",
-            ground.integration
-        );
-        return Err(error);
-    }
-    git.text(&["apply", "--", &place]).await?;
-    Ok(done)
+/// The run began on uncommitted changes: what it did on top of them is merged into the work tree, uncommitted as they
+/// are. The tree as it lies there is one side of that merge; an index of its own keeps the person's index as it is.
+async fn onto_dirty_tree(git: &Git, run: &Run, head: &str) -> Result<String, RepositoryError> {
+    let ground = ground(run)?;
+    let scratch = git.internal(&format!("maestria-apply-{}", run.id)).await;
+    let scratch = scratch.ok_or_else(|| failed(format!("{} is no git repository", ground.repository), ""))?;
+    let merged = merge_into_tree(git, ground, head, &scratch).await;
+    let _ = std::fs::remove_file(&scratch);
+    merged
 }
 
-async fn onto_branch(git: &Git, ground: &Ground, head: &str) -> Result<String, RepositoryError> {
-    let began = ground.branch.as_deref().unwrap_or_default();
+async fn merge_into_tree(git: &Git, ground: &Ground, head: &str, scratch: &Path) -> Result<String, RepositoryError> {
+    let index = aside(git, scratch).await;
+    index.bytes(&add_all(git).await?).await?;
+    let now = index.text(&["write-tree"]).await?;
+    let here = git
+        .commit(&now, &[ground.base.as_str()], "The work tree before apply")
+        .await?;
+    match join(git, &here, head).await? {
+        Joined::Clean(tree) if tree == now => Ok("your work tree has the work already, uncommitted".to_owned()),
+        Joined::Clean(tree) => {
+            index
+                .text(&["read-tree", "-m", "-u", &now, &tree])
+                .await
+                .map_err(hint_clean)?;
+            let how = "the changes are in your work tree, uncommitted, beside those you had when the run began";
+            Ok(how.to_owned())
+        }
+        Joined::Conflicts { files, .. } => {
+            let what = format!(
+                "your files have changed since the run began; they conflict in {}",
+                files.join(", ")
+            );
+            let hint = format!(
+                "nothing was changed; commit yours, then `git merge {}` by hand",
+                ground.integration
+            );
+            Err(failed(what, hint))
+        }
+    }
+}
+
+async fn onto_branch(git: &Git, run: &Run, began: &str, head: &str) -> Result<(String, String), RepositoryError> {
     let now = git
         .text(&["symbolic-ref", "--quiet", "--short", "HEAD"])
         .await
         .unwrap_or_default();
     if now != began {
-        let what = format!(
-            "the run began on the branch {began}, but now {} is checked out",
-            if now.is_empty() { "none" } else { &now }
-        );
+        let here = if now.is_empty() { "none" } else { &now };
+        let what = format!("the run began on the branch {began}, but now {here} is checked out");
         return Err(failed(what, format!("`git switch {began}` first")));
     }
-    if git.asks(&["merge-base", "--is-ancestor", head, "HEAD"]).await {
-        return Ok(format!("{began} has the work already"));
+    let gone = || failed(format!("the branch {began} has no commit any more"), "");
+    let tip = git.resolve("HEAD").await.ok_or_else(gone)?;
+    if git.contains(&tip, head).await {
+        torn::settled(git, run).await;
+        return Ok((tip, format!("{began} has the work already")));
     }
-    if git.asks(&["merge-base", "--is-ancestor", "HEAD", head]).await {
-        git.text(&["merge", "--quiet", "--ff-only", "--no-verify", head])
-            .await
-            .map_err(hint_clean)?;
-        return Ok(format!("{began} was moved forward to the run's result"));
+    if let Some(pending) = torn::pending(git, run).await
+        && git.contains(&pending, &tip).await
+        && git.contains(&pending, head).await
+    {
+        torn::take_back(git, &tip, &pending).await?;
     }
-    // `merge-tree` tries without touching anything.
-    let trial = git
-        .run(&["merge-tree", "--write-tree", "--name-only", "-z", "HEAD", head])
-        .await?;
-    if !trial.status.success() {
-        let names: Vec<String> = trial
-            .stdout
-            .split(|b| *b == 0)
-            .skip(1)
-            .take_while(|n| !n.is_empty())
-            .map(|n| String::from_utf8_lossy(n).into_owned())
-            .collect();
-        let what = format!(
-            "{began} has moved on and conflicts with the work in {}",
-            names.join(", ")
-        );
-        return Err(failed(
-            what,
-            format!("nothing was changed; `git merge {}` by hand", ground.integration),
+    if git.contains(head, &tip).await {
+        torn::advance(git, run, &tip, head).await.map_err(hint_clean)?;
+        return Ok((
+            head.to_owned(),
+            format!("{began} was moved forward to the run's result"),
         ));
     }
-    let message = format!("Merge {}", ground.integration);
-    git.text(&[
-        "merge",
-        "--quiet",
-        "--no-ff",
-        "--no-edit",
-        "--no-verify",
-        "-m",
-        &message,
-        head,
-    ])
-    .await
-    .map_err(hint_clean)?;
-    Ok(format!("{began} had moved on; the work was merged into it"))
+    let integration = &ground(run)?.integration;
+    match join(git, &tip, head).await? {
+        Joined::Clean(tree) => {
+            let commit = git
+                .commit(&tree, &[&tip, head], &format!("Merge {integration}\n"))
+                .await?;
+            torn::advance(git, run, &tip, &commit).await.map_err(hint_clean)?;
+            let how = format!(
+                "{began} had moved on; the work was merged into it (the checks have not seen the two together)"
+            );
+            Ok((commit, how))
+        }
+        Joined::Conflicts { files, .. } => {
+            let what = format!(
+                "{began} has moved on and conflicts with the work in {}",
+                files.join(", ")
+            );
+            Err(failed(
+                what,
+                format!("nothing was changed; `git merge {integration}` by hand"),
+            ))
+        }
+    }
 }
 
 fn hint_clean(mut error: RepositoryError) -> RepositoryError {
@@ -145,30 +158,4 @@ fn hint_clean(mut error: RepositoryError) -> RepositoryError {
         error.hint = "nothing was changed; commit or stash what git names, then apply again".to_owned();
     }
     error
-}
-
-/// Removes the run's worktrees, branches and references. The person's branches and the session's documents stay.
-pub(super) async fn discard(run: &Run) -> Result<(), RepositoryError> {
-    let Some(ground) = &run.ground else { return Ok(()) };
-    let git = Git::at(&repository(run)?).await;
-    let folder = workspace(run).join("worktrees");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(|e| failed(format!("{}: {e}", show(&folder)), ""))?;
-    }
-    git.text(&["worktree", "prune"]).await?;
-    let kept = format!("refs/maestria/{}/", run.id);
-    let mine = |name: &str| {
-        let tail = name
-            .strip_prefix("refs/heads/")
-            .and_then(|b| b.strip_prefix(ground.integration.as_str()));
-        name.starts_with(&kept) || tail.is_some_and(|t| t.is_empty() || (t.starts_with("-E") && !t.contains('/')))
-    };
-    let names = git
-        .text(&["for-each-ref", "--format=%(refname)", "refs/heads/maestria/", &kept])
-        .await?;
-    for name in names.lines().filter(|n| mine(n)) {
-        // `--no-deref`: the name reference is symbolic and would take its target along.
-        git.text(&["update-ref", "--no-deref", "-d", name]).await?;
-    }
-    Ok(())
 }

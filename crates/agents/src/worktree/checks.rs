@@ -71,6 +71,9 @@ impl Checks {
             return Validation::none();
         };
         let shown = command.join(" ");
+        if let Some(why) = unready(program, folder) {
+            return not_run(shown, why);
+        }
         let begun = Instant::now();
         let mut spec = Spec::new(program, folder);
         spec.args = args.iter().map(OsString::from).collect();
@@ -102,6 +105,13 @@ impl Checks {
         };
         let mut output = out;
         output.push_str(&err);
+        if let Some(why) = ran_nothing(&command, exit.code, &output) {
+            return Validation {
+                exit_code: exit.code,
+                millis,
+                ..not_run(shown, why)
+            };
+        }
         let passed = Some(exit.is_zero());
         let exit_code = exit.code.or_else(|| exit.signal.map(|s| -s));
         Validation {
@@ -115,8 +125,30 @@ impl Checks {
     }
 }
 
+/// Why a found check cannot tell anything here, seen before it runs.
+fn unready(program: &str, folder: &Path) -> Option<&'static str> {
+    if program != "npm" || folder.join("node_modules").is_dir() {
+        return None;
+    }
+    let text = std::fs::read_to_string(folder.join("package.json")).ok()?;
+    let value: serde_json::Value = serde_json::from_str(&text).ok()?;
+    let wants = |name: &str| value[name].as_object().is_some_and(|o| !o.is_empty());
+    (wants("dependencies") || wants("devDependencies"))
+        .then_some("its dependencies are not installed in this worktree; configure a check command that installs them")
+}
+
+/// Why a check that ended has told nothing: the tool is not there, or it found no test.
+fn ran_nothing(command: &[String], code: Option<i32>, output: &str) -> Option<&'static str> {
+    let pytest = command.iter().any(|word| word == "pytest");
+    match code {
+        Some(1) if pytest && output.contains("No module named pytest") => Some("pytest is not installed"),
+        Some(5) if pytest => Some("pytest found no test"),
+        _ => None,
+    }
+}
+
 fn not_run(command: String, why: &str) -> Validation {
-    let message = format!("`{command}` could not be started: {why}");
+    let message = format!("`{command}` did not run: {why}");
     let finding = Finding {
         severity: Severity::Warning,
         file: None,

@@ -1,6 +1,18 @@
-//! The merge queue's work: one change into the run's branch, checked there, or taken back exactly.
+//! The merge queue's work: one change into the run's branch, checked there, or left out exactly.
+//!
+//! A merge is made beside the branch and checked in a worktree of its own; only then does the branch move, in one step.
+//! So there is no torn merge to clean up, whenever the process dies.
 
-use super::{Settings, branch, failed, git::Git, git::refused, ground, open::ensure_worktree, repository, workspace};
+use super::{
+    Settings, branch,
+    evidence::worded,
+    failed,
+    git::{Git, fields, refused},
+    ground,
+    keep::{keep, retire},
+    open::{adopt, belongs, copy_env_files, fill},
+    repository, show, task_folder, workspace,
+};
 use maestria_kernel::{
     Run, TaskId,
     finding::Validation,
@@ -8,20 +20,43 @@ use maestria_kernel::{
     port::{MergeResult, RepositoryError},
     state::TaskState,
 };
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// The worktree of the run's branch, clean.
-pub(super) async fn integration(run: &Run) -> Result<PathBuf, RepositoryError> {
-    let folder = workspace(run).join("worktrees").join("integration");
-    let name = &ground(run)?.integration;
-    ensure_worktree(run, &folder, name).await?;
-    let git = Git::at(&folder).await;
-    git.unlock().await;
-    // A merge that a crash has torn is taken back; the branch itself moves only by a finished commit.
-    git.run(&["merge", "--abort"]).await?;
-    git.text(&["reset", "--quiet", "--hard", name]).await?;
-    git.text(&["clean", "-q", "-f", "-d"]).await?;
-    Ok(folder)
+/// What two commits make together.
+pub(super) enum Joined {
+    /// A tree.
+    Clean(String),
+    /// A tree with conflict markers, and the files that conflict.
+    Conflicts { tree: String, files: Vec<String> },
+}
+
+/// Merges without touching any branch, index or file.
+pub(super) async fn join(git: &Git, ours: &str, theirs: &str) -> Result<Joined, RepositoryError> {
+    let args = [
+        "merge-tree",
+        "--write-tree",
+        "-z",
+        "--name-only",
+        "--no-messages",
+        ours,
+        theirs,
+    ];
+    let output = git.run(&args).await?;
+    let mut parts = fields(&output.stdout).map(|part| String::from_utf8_lossy(part).into_owned());
+    match (output.status.code(), parts.next()) {
+        (Some(0), Some(tree)) => Ok(Joined::Clean(tree)),
+        (Some(1), Some(tree)) => Ok(Joined::Conflicts {
+            tree,
+            files: parts.collect(),
+        }),
+        _ => {
+            let mut error = refused(&args, &output);
+            if error.what.contains("usage:") || error.what.contains("unknown option") {
+                error = failed("this git cannot merge without a work tree", "install git 2.38 or newer");
+            }
+            Err(error)
+        }
+    }
 }
 
 pub(super) async fn merge(
@@ -30,158 +65,273 @@ pub(super) async fn merge(
     task: TaskId,
     check: bool,
 ) -> Result<MergeResult, RepositoryError> {
-    let folder = integration(run).await?;
-    let git = Git::at(&folder).await;
+    let git = Git::at(&repository(run)?).await;
     let branch = branch(run, task)?;
-    if git.resolve(&branch).await.is_none() {
-        return Ok(MergeResult::Merged {
-            commit: None,
-            checks: Validation::none(),
-        });
+    let folder = task_folder(run, task)?;
+    if belongs(&folder, &git).await {
+        adopt(run, &folder, &branch).await?;
     }
-    let commit = match merged_before(&git, run, task).await? {
-        Some(commit) => commit,
-        None => match bring_in(&git, run, task, &branch).await? {
-            Brought::In(commit) => commit,
-            Brought::Nothing => {
-                return Ok(MergeResult::Merged {
-                    commit: None,
-                    checks: Validation::none(),
-                });
-            }
-            Brought::Conflicts(conflicts) => {
-                return Ok(MergeResult::Bounced {
-                    conflicts,
-                    checks: Validation::none(),
-                });
-            }
-        },
+    let name = format!("refs/heads/{branch}");
+    let nothing = MergeResult::Merged {
+        commit: None,
+        checks: Validation::none(),
     };
+    let Some(tip) = git.resolve(&name).await else {
+        return Ok(nothing);
+    };
+    let integration = format!("refs/heads/{}", ground(run)?.integration);
+    let head = integration_head(run, &git).await?;
+    if let Some(done) = merges(run, &git)
+        .await?
+        .into_iter()
+        .find(|m| m.task == task && m.tip == tip)
+    {
+        return found(settings, run, done.commit, check).await;
+    }
+    if git.contains(&head, &tip).await {
+        return Ok(nothing);
+    }
+    let marked = unresolved(run, &git, &head, &tip).await?;
+    if !marked.is_empty() {
+        return Ok(bounced(marked));
+    }
+    let tree = match join(&git, &integration, &name).await? {
+        Joined::Clean(tree) => tree,
+        Joined::Conflicts { files, .. } => return Ok(bounced(files)),
+    };
+    let commit = git.commit(&tree, &[&head, &tip], &message(run, task, &tip)?).await?;
     let checks = if check {
-        settings.checks.run(&folder, &workspace(run)).await
+        check_at(settings, run, &commit).await?
     } else {
         Validation::none()
     };
     if checks.failed() {
-        git.text(&["reset", "--quiet", "--hard", &format!("{commit}^1")])
-            .await?;
         return Ok(MergeResult::Bounced {
             conflicts: Vec::new(),
             checks,
         });
     }
+    write_checks(run, &commit, &checks)?;
+    git.point(&["update-ref", "-m", "maestria: merge", &integration, &commit, &head])
+        .await?;
     Ok(MergeResult::Merged {
         commit: Some(CommitId::new(commit)),
         checks,
     })
 }
 
-/// The merge of a task that a former driver made before it died.
-async fn merged_before(git: &Git, run: &Run, task: TaskId) -> Result<Option<String>, RepositoryError> {
+fn bounced(conflicts: Vec<String>) -> MergeResult {
+    MergeResult::Bounced {
+        conflicts,
+        checks: Validation::none(),
+    }
+}
+
+fn message(run: &Run, task: TaskId, tip: &str) -> Result<String, RepositoryError> {
+    let plan = run.tasks.get(&task).map(|t| t.plan.clone());
+    let plan = plan.ok_or_else(|| failed("no such task", ""))?;
+    let title = plan.title.lines().next().unwrap_or_default();
+    let trailers = [
+        ("Maestria-Merge", task.to_string()),
+        ("Maestria-Tip", tip.to_owned()),
+        ("Maestria-Run", run.id.to_string()),
+    ];
+    Ok(worded(&format!("{}: {title}", plan.key), &trailers))
+}
+
+/// A merge that a former driver made before it died: its checks had passed, or the branch would not have moved.
+async fn found(settings: &Settings, run: &Run, commit: String, check: bool) -> Result<MergeResult, RepositoryError> {
+    let checks = match read_checks(run, &commit) {
+        Some(checks) => checks,
+        None if check => check_at(settings, run, &commit).await?,
+        None => Validation::none(),
+    };
+    Ok(MergeResult::Merged {
+        commit: Some(CommitId::new(commit)),
+        checks,
+    })
+}
+
+fn checks_file(run: &Run, commit: &str) -> PathBuf {
+    workspace(run).join("tests").join(format!("merge-{commit}.json"))
+}
+
+/// Keeps the checks of a merge, written before the branch moves: who repeats the merge finds them.
+fn write_checks(run: &Run, commit: &str, checks: &Validation) -> Result<(), RepositoryError> {
+    let file = checks_file(run, commit);
+    let text = serde_json::to_vec_pretty(checks).unwrap_or_default();
+    std::fs::write(&file, text)
+        .map_err(|e| failed(format!("{}: {e}", show(&file)), "free some space; nothing was lost"))
+}
+
+fn read_checks(run: &Run, commit: &str) -> Option<Validation> {
+    serde_json::from_slice(&std::fs::read(checks_file(run, commit)).ok()?).ok()
+}
+
+/// Runs the project's checks on a commit, in the run's own worktree.
+pub(super) async fn check_at(settings: &Settings, run: &Run, commit: &str) -> Result<Validation, RepositoryError> {
+    let git = Git::at(&repository(run)?).await;
+    let folder = workspace(run).join("worktrees").join("integration");
+    if !belongs(&folder, &git).await {
+        if folder.symlink_metadata().is_ok() {
+            super::keep::put_aside(&folder)?;
+        }
+        let add = [
+            "worktree",
+            "add",
+            "--quiet",
+            "--force",
+            "--force",
+            "--detach",
+            "--no-checkout",
+            "--",
+        ];
+        git.text(&[&add[..], &[show(&folder).as_str(), commit]].concat())
+            .await?;
+    }
+    fill(&folder).await?;
+    let inside = Git::at(&folder).await;
+    inside.unlock().await;
+    inside
+        .text(&["checkout", "--quiet", "--force", "--detach", commit, "--"])
+        .await?;
+    // What former checks left behind must not decide this one; what git ignores (caches) may stay.
+    inside.text(&["clean", "-q", "-f", "-f", "-d"]).await?;
+    copy_env_files(settings, Path::new(&ground(run)?.repository), &folder).await;
+    Ok(settings.checks.run(&folder, &workspace(run)).await)
+}
+
+/// The newest commit of the run's branch.
+pub(super) async fn integration_head(run: &Run, git: &Git) -> Result<String, RepositoryError> {
+    let name = &ground(run)?.integration;
+    git.resolve(&format!("refs/heads/{name}")).await.ok_or_else(|| {
+        let hint = format!("it was removed by hand: `git branch {name} COMMIT` brings it back (see `git reflog`)");
+        failed(format!("the run's branch {name} is gone"), hint)
+    })
+}
+
+/// Files in which the author left markers of a conflict with the run's branch.
+async fn unresolved(run: &Run, git: &Git, head: &str, tip: &str) -> Result<Vec<String>, RepositoryError> {
+    let name = &ground(run)?.integration;
+    let merged = git
+        .text(&["rev-list", "--merges", "--max-count=1", tip, &format!("^{head}")])
+        .await?;
+    if merged.is_empty() {
+        return Ok(Vec::new());
+    }
+    let short = format!(">>>>>>> {name}");
+    let long = format!(">>>>>>> refs/heads/{name}");
+    let output = git
+        .run(&[
+            "grep",
+            "-l",
+            "-z",
+            "--no-textconv",
+            "-F",
+            "-e",
+            &short,
+            "-e",
+            &long,
+            tip,
+            "--",
+        ])
+        .await?;
+    let prefix = format!("{tip}:");
+    let file = |name: &[u8]| {
+        let name = String::from_utf8_lossy(name);
+        name.strip_prefix(&prefix).unwrap_or(&name).to_owned()
+    };
+    Ok(fields(&output.stdout).map(file).collect())
+}
+
+/// A merge on the run's branch.
+struct Made {
+    commit: String,
+    parent: String,
+    task: TaskId,
+    tip: String,
+    message: String,
+}
+
+/// The merges on the run's branch, oldest first. Only first parents: what an agent writes into its own commits is not
+/// believed.
+async fn merges(run: &Run, git: &Git) -> Result<Vec<Made>, RepositoryError> {
     let ground = ground(run)?;
-    let range = format!("{}..{}", ground.base, ground.integration);
-    let pattern = format!("--grep=^Maestria-Merge: {task}$");
-    let found = git
+    let range = format!("{}..refs/heads/{}", ground.base, ground.integration);
+    let log = git
         .text(&[
             "log",
             "--first-parent",
-            "--max-count=1",
-            "--format=%H",
-            &pattern,
+            "--reverse",
+            "--format=%x01%H %P%n%B",
             &range,
+            "--",
         ])
         .await?;
-    Ok((!found.is_empty()).then_some(found))
+    Ok(log.split('\u{1}').filter_map(read_merge).collect())
 }
 
-enum Brought {
-    In(String),
-    Nothing,
-    Conflicts(Vec<String>),
-}
-
-async fn bring_in(git: &Git, run: &Run, task: TaskId, branch: &str) -> Result<Brought, RepositoryError> {
-    if git.asks(&["merge-base", "--is-ancestor", branch, "HEAD"]).await {
-        return Ok(Brought::Nothing);
-    }
-    let plan = run
-        .tasks
-        .get(&task)
-        .map(|t| t.plan.clone())
-        .ok_or_else(|| failed("no such task", ""))?;
-    let title = plan.title.lines().next().unwrap_or_default();
-    let message = format!(
-        "{}: {title}\n\nMaestria-Merge: {task}\nMaestria-Run: {}\n",
-        plan.key, run.id
-    );
-    let args = [
-        "merge",
-        "--quiet",
-        "--no-ff",
-        "--no-edit",
-        "--no-verify",
-        "-m",
-        &message,
-        branch,
-    ];
-    let output = git.run(&args).await?;
-    if output.status.success() {
-        let head = git.resolve("HEAD").await;
-        return head
-            .map(Brought::In)
-            .ok_or_else(|| failed("the merge made no commit", ""));
-    }
-    let names = git.bytes(&["diff", "--name-only", "-z", "--diff-filter=U"]).await?;
-    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-    let conflicts: Vec<String> = names.split(|b| *b == 0).filter(|n| !n.is_empty()).map(text).collect();
-    git.run(&["merge", "--abort"]).await?;
-    if conflicts.is_empty() {
-        Err(refused(&args, &output))
-    } else {
-        Ok(Brought::Conflicts(conflicts))
-    }
+fn read_merge(entry: &str) -> Option<Made> {
+    let (hashes, message) = entry.split_once('\n')?;
+    let mut hashes = hashes.split(' ');
+    let trailer = |name: &str| {
+        message
+            .lines()
+            .rev()
+            .find_map(|l| l.strip_prefix(name)?.strip_prefix(": "))
+    };
+    Some(Made {
+        commit: hashes.next()?.to_owned(),
+        parent: hashes.next()?.to_owned(),
+        task: trailer("Maestria-Merge")?.parse().ok()?,
+        tip: trailer("Maestria-Tip")?.to_owned(),
+        message: message.trim_end().to_owned() + "\n",
+    })
 }
 
 /// Rebuilds the run's branch from the tasks that are done. The work of the others is kept under `refs/maestria`, and
 /// their branches begin anew.
+///
+/// A task's change is replayed as the difference that its merge made, never by merging its branch again: that branch
+/// began where the run's branch was then, and would bring along the very work that is to be done again.
 pub(super) async fn rewind(run: &Run) -> Result<(), RepositoryError> {
+    let git = Git::at(&repository(run)?).await;
     let ground = ground(run)?;
-    let folder = integration(run).await?;
-    let git = Git::at(&folder).await;
-    let old = git.resolve("HEAD").await.unwrap_or_default();
-    git.text(&["update-ref", &format!("refs/maestria/{}/kept/{old}", run.id), &old])
-        .await?;
-    git.text(&["reset", "--quiet", "--hard", ground.base.as_str()]).await?;
-    for task in run.ordered() {
-        let branch = branch(run, task.plan.id)?;
-        let Some(head) = git.resolve(&format!("refs/heads/{branch}")).await else {
+    let name = format!("refs/heads/{}", ground.integration);
+    let old = integration_head(run, &git).await?;
+    let mut head = ground.base.to_string();
+    for made in merges(run, &git).await? {
+        let Some(task) = run.tasks.get(&made.task).filter(|t| t.state == TaskState::Done) else {
             continue;
         };
-        if task.state == TaskState::Done {
-            if let Brought::Conflicts(files) = bring_in(&git, run, task.plan.id, &branch).await? {
-                let what = format!("{} does not fit without the tasks that are done again", task.plan.key);
-                return Err(failed(
-                    what,
-                    format!("rerun it too; it conflicts in {}", files.join(", ")),
-                ));
-            }
+        head = if made.parent == head {
+            made.commit
         } else {
-            retire(run, task.plan.key.as_str(), &branch, &head).await?;
-        }
+            match replay(&git, &made, &head).await? {
+                Joined::Clean(tree) => git.commit(&tree, &[&head], &made.message).await?,
+                Joined::Conflicts { files, .. } => {
+                    let what = format!("{} does not fit without the tasks that are done again", task.plan.key);
+                    let hint = format!("rerun it too; it conflicts in {}", files.join(", "));
+                    return Err(failed(what, hint));
+                }
+            }
+        };
+    }
+    keep(&git, run, &old).await?;
+    git.point(&["update-ref", "-m", "maestria: rewind", &name, &head, &old])
+        .await?;
+    for task in run.ordered().into_iter().filter(|t| t.state != TaskState::Done) {
+        retire(run, &task_folder(run, task.plan.id)?, &branch(run, task.plan.id)?).await?;
     }
     Ok(())
 }
 
-/// Takes a task's branch away, keeping its commits.
-async fn retire(run: &Run, key: &str, branch: &str, head: &str) -> Result<(), RepositoryError> {
-    let git = Git::at(&repository(run)?).await;
-    let folder = workspace(run).join("worktrees").join(key);
-    git.text(&["update-ref", &format!("refs/maestria/{}/kept/{head}", run.id), head])
+/// What a merge changed, on top of another commit. Three commits without history give the merge its base.
+async fn replay(git: &Git, made: &Made, head: &str) -> Result<Joined, RepositoryError> {
+    let before = git.commit(&git.tree_of(&made.parent).await?, &[], "before").await?;
+    let after = git
+        .commit(&git.tree_of(&made.commit).await?, &[&before], "after")
         .await?;
-    if folder.exists() {
-        git.run(&["worktree", "remove", "--force", "--", &folder.display().to_string()])
-            .await?;
-    }
-    git.text(&["worktree", "prune"]).await?;
-    git.text(&["branch", "-D", "--", branch]).await.map(|_| ())
+    let here = git.commit(&git.tree_of(head).await?, &[&before], "here").await?;
+    join(git, &here, &after).await
 }

@@ -1,214 +1,220 @@
-//! Worktrees of tasks, and read-only checkouts for reviewers.
+//! Worktrees of tasks: made, found again after a crash, mended after whatever an agent did to them.
 
 use super::{
-    Settings, bounded, branch,
-    evidence::{commit_all, snapshot},
+    Settings, branch,
+    evidence::commit_all,
     failed,
-    git::Git,
-    ground, repository, show, task_folder, workspace,
+    git::{Git, NOTHING},
+    ground,
+    keep::{keep, put_aside},
+    merge::{Joined, join},
+    repository, show, task_folder,
 };
-use maestria_kernel::{ReviewId, Run, TaskId, id::CommitId, port::RepositoryError, state::TaskState};
-use std::{
-    fs::Permissions,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-};
-
-/// The most of a diff that a reviewer is given, in bytes.
-const DIFF: usize = 200 * 1024;
+use maestria_kernel::{Run, TaskId, id::CommitId, port::RepositoryError};
+use std::path::Path;
 
 pub(super) async fn open(
     settings: &Settings,
     run: &Run,
     task: TaskId,
     onto: bool,
-) -> Result<(PathBuf, CommitId), RepositoryError> {
+) -> Result<(std::path::PathBuf, CommitId), RepositoryError> {
     let (folder, branch) = (task_folder(run, task)?, branch(run, task)?);
-    let integration = &ground(run)?.integration;
-    ensure(run, &folder, &branch, integration).await?;
-    let git = Git::at(&folder).await;
-    git.unlock().await;
-    let trailers = [
-        ("Maestria-Task", task.to_string()),
-        ("Maestria-Snapshot", "true".to_owned()),
-    ];
-    commit_all(&folder, "Keep what lay in the worktree", &trailers).await?;
+    let integration = format!("refs/heads/{}", ground(run)?.integration);
+    if ensure(run, &folder, &branch, &integration).await? == Found::There {
+        Git::at(&folder).await.unlock().await;
+        let trailers = [
+            ("Maestria-Task", task.to_string()),
+            ("Maestria-Snapshot", "true".to_owned()),
+        ];
+        commit_all(&folder, "Keep what lay in the worktree", &trailers).await?;
+        adopt(run, &folder, &branch).await?;
+    }
     if onto {
-        // A conflict is no failure here: its markers are what the author is to resolve.
-        git.run(&["merge", "--quiet", "--no-edit", "--no-verify", integration])
-            .await?;
+        bring_onto(&folder, task, &branch, &integration).await?;
     }
     copy_env_files(settings, Path::new(&ground(run)?.repository), &folder).await;
-    let base = git.text(&["merge-base", integration, &branch]).await?;
+    let base = Git::bare(&folder)
+        .text(&["merge-base", &integration, &format!("refs/heads/{branch}")])
+        .await?;
     Ok((folder, CommitId::new(base)))
 }
 
-/// Makes a worktree, or mends one that a crash or a person has broken. Whatever lies in the way is put aside.
-async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<(), RepositoryError> {
-    let git = Git::at(&repository(run)?).await;
-    let known = Git::bare(folder)
-        .text(&["symbolic-ref", "--quiet", "--short", "HEAD"])
-        .await;
-    if folder.is_dir() && known.as_deref() == Ok(branch) {
-        return Ok(());
+/// How a worktree was come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// Made now: nothing of anybody's lies in it.
+    New,
+    /// It was there, or a folder that could be made into it.
+    There,
+}
+
+/// Makes the worktree of a branch, or mends one that a crash, an agent or a person has broken.
+async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<Found, RepositoryError> {
+    let repository = repository(run)?;
+    let git = Git::at(&repository).await;
+    let name = format!("refs/heads/{branch}");
+    if git.resolve(&name).await.is_none() {
+        git.point(&["update-ref", "-m", "maestria: open", &name, start, NOTHING])
+            .await?;
     }
-    if folder.exists() {
+    if belongs(folder, &git).await {
+        fill(folder).await?;
+        return Ok(Found::There);
+    }
+    if folder.symlink_metadata().is_ok_and(|m| !m.is_dir()) {
         put_aside(folder)?;
     }
-    git.text(&["worktree", "prune"]).await?;
+    let holds_work = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|e| is_work(e.ok())));
+    if holds_work {
+        mend(&git, folder, branch).await?;
+        return Ok(Found::There);
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).map_err(|e| failed(format!("{}: {e}", show(folder)), ""))?;
+    }
+    add(&git, folder, branch).await?;
+    fill(folder).await?;
+    Ok(Found::New)
+}
+
+fn is_work(entry: Option<std::fs::DirEntry>) -> bool {
+    entry.is_some_and(|e| e.file_name() != ".git")
+}
+
+/// Whether a folder is a worktree of the repository, as git sees it from inside.
+pub(super) async fn belongs(folder: &Path, repository: &Git) -> bool {
+    const COMMON: [&str; 3] = ["rev-parse", "--path-format=absolute", "--git-common-dir"];
+    if !folder.join(".git").is_file() {
+        return false;
+    }
+    let inside = Git::bare(folder);
+    match (inside.bytes(&COMMON).await, repository.bytes(&COMMON).await) {
+        (Ok(inside_of), Ok(common)) => inside_of == common && inside.resolve("HEAD").await.is_some(),
+        _ => false,
+    }
+}
+
+/// Registers a worktree without files. Twice `--force`: a registration whose folder is gone, even a locked one, is ours.
+async fn add(git: &Git, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
     let place = show(folder);
-    if git.resolve(&format!("refs/heads/{branch}")).await.is_some() {
-        git.text(&["worktree", "add", "--quiet", "--force", "--", &place, branch])
-            .await?;
-    } else {
-        git.text(&[
-            "worktree",
-            "add",
-            "--quiet",
-            "--force",
-            "--no-track",
-            "-b",
-            branch,
-            "--",
-            &place,
-            start,
-        ])
-        .await?;
-    }
-    Ok(())
-}
-
-pub(super) async fn ensure_worktree(run: &Run, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
-    ensure(run, folder, branch, branch).await
-}
-
-fn put_aside(folder: &Path) -> Result<(), RepositoryError> {
-    let aside = (1..)
-        .map(|n| folder.with_extension(format!("broken-{n}")))
-        .find(|p| !p.exists());
-    let Some(aside) = aside else { return Ok(()) };
-    std::fs::rename(folder, &aside).map_err(|e| failed(format!("{} is in the way: {e}", show(folder)), ""))
-}
-
-/// Files that git ignores but a build may need.
-async fn copy_env_files(settings: &Settings, from: &Path, to: &Path) {
-    let git = Git::bare(from);
-    for name in &settings.env_files {
-        let (source, destination) = (from.join(name), to.join(name));
-        let plain = source.symlink_metadata().is_ok_and(|m| m.is_file());
-        if plain
-            && !destination.exists()
-            && git.asks(&["check-ignore", "-q", "--", name]).await
-            && let Err(error) = std::fs::copy(&source, &destination)
-        {
-            tracing::warn!(%error, file = name, "an env file could not be copied");
-        }
-    }
-}
-
-/// The commits that a change lies between.
-pub(super) async fn range(run: &Run, task: Option<TaskId>) -> Result<(String, String), RepositoryError> {
-    let ground = ground(run)?;
-    let git = Git::at(&repository(run)?).await;
-    let Some(task) = task else {
-        return Ok((ground.base.to_string(), ground.integration.clone()));
-    };
-    let branch = branch(run, task)?;
-    if git.resolve(&branch).await.is_none() {
-        return Err(failed("the task has no change yet", ""));
-    }
-    // After the merge the branch lies inside the run's branch: the merge's first parent is where it began.
-    let merged = run
-        .tasks
-        .get(&task)
-        .filter(|t| t.state == TaskState::Done)
-        .and_then(|t| t.merged.clone());
-    let base = match merged {
-        Some(merge) => format!("{merge}^1"),
-        None => git.text(&["merge-base", &ground.integration, &branch]).await?,
-    };
-    let head = run
-        .tasks
-        .get(&task)
-        .and_then(|t| t.merged.clone())
-        .map_or(branch, |m| m.to_string());
-    Ok((base, head))
-}
-
-fn review_folder(run: &Run, review: ReviewId) -> PathBuf {
-    workspace(run).join("reviews").join(review.to_string())
-}
-
-pub(super) async fn checkout(
-    run: &Run,
-    review: ReviewId,
-    task: Option<TaskId>,
-) -> Result<(PathBuf, String), RepositoryError> {
-    release(run, review).await?;
-    let (base, mut head) = range(run, task).await?;
-    let folder = review_folder(run, review);
-    std::fs::create_dir_all(&folder).map_err(|e| failed(format!("{}: {e}", show(&folder)), ""))?;
-    if let Some(task) = task {
-        // A worker may still be at it: what is judged is the tree as it lies there.
-        let scratch = folder.join("snapshot.index");
-        if let Some(taken) = snapshot(&task_folder(run, task)?, &scratch, "The change as it is reviewed").await? {
-            head = taken;
-        }
-    }
-    let git = Git::at(&repository(run)?).await;
-    let checkout = folder.join("checkout");
-    git.text(&[
+    let force = [
         "worktree",
         "add",
         "--quiet",
         "--force",
-        "--detach",
+        "--force",
+        "--no-checkout",
         "--",
-        &show(&checkout),
-        &head,
-    ])
-    .await?;
-    let diff = git
-        .text(&["diff", "--no-ext-diff", "--no-textconv", &base, &head])
-        .await?;
-    set_writable(&checkout, false);
-    Ok((checkout, bounded(diff, DIFF)))
+    ];
+    git.text(&[&force[..], &[place.as_str(), branch]].concat())
+        .await
+        .map(|_| ())
 }
 
-pub(super) async fn release(run: &Run, review: ReviewId) -> Result<(), RepositoryError> {
-    let checkout = review_folder(run, review).join("checkout");
-    if checkout.exists() {
-        set_writable(&checkout, true);
-        std::fs::remove_dir_all(&checkout).map_err(|e| failed(format!("{}: {e}", show(&checkout)), ""))?;
-        Git::bare(&repository(run)?).text(&["worktree", "prune"]).await?;
+/// Puts the files of HEAD into a worktree that has none yet. The index is written last, so one without index is such.
+///
+/// Filters are looked up from inside, because a configuration may include files by the branch that is checked out.
+pub(super) async fn fill(folder: &Path) -> Result<(), RepositoryError> {
+    let git = Git::at(folder).await;
+    if git.internal("index").await.is_some_and(|index| !index.exists()) {
+        git.unlock().await;
+        git.text(&["reset", "--quiet", "--hard"]).await?;
     }
     Ok(())
 }
 
-/// Takes the right to write from everything below a folder, or gives it back. Links are left alone.
-fn set_writable(folder: &Path, writable: bool) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let change = |path: &Path| {
-        if let Ok(meta) = path.symlink_metadata()
-            && !meta.is_symlink()
-        {
-            let mode = meta.permissions().mode();
-            let mode = if writable { mode | 0o200 } else { mode & !0o222 };
-            // Best effort: the reviewer's own read-only mode and the check afterwards are the real guards.
-            let _ = std::fs::set_permissions(path, Permissions::from_mode(mode));
+/// Gives a folder that holds work, but is no worktree any more, its place in git back. The work stays where it is.
+async fn mend(git: &Git, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
+    let dot = folder.join(".git");
+    if dot.is_dir() {
+        put_aside(&dot)?;
+    }
+    git.run(&["worktree", "repair", "--", &show(folder)]).await?;
+    if belongs(folder, git).await {
+        return Ok(());
+    }
+    // Nothing registers it: a new registration, made beside it, is handed over.
+    let side = folder.with_file_name(format!(".mending-{}", std::process::id()));
+    if side.exists() {
+        std::fs::remove_dir_all(&side).map_err(|e| failed(format!("{}: {e}", show(&side)), ""))?;
+    }
+    add(git, &side, branch).await?;
+    let handed = std::fs::rename(side.join(".git"), &dot).and_then(|()| std::fs::remove_dir_all(&side));
+    handed.map_err(|e| failed(format!("{} could not be mended: {e}", show(folder)), ""))?;
+    git.text(&["worktree", "repair", "--", &show(folder)]).await?;
+    Git::at(folder)
+        .await
+        .text(&["reset", "--quiet", "--mixed"])
+        .await
+        .map(|_| ())
+}
+
+/// An agent may have gone to a branch of its own, or to none. The task's branch takes its newest work over.
+pub(super) async fn adopt(run: &Run, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
+    let git = Git::at(folder).await;
+    let name = format!("refs/heads/{branch}");
+    let now = git.text(&["symbolic-ref", "--quiet", "HEAD"]).await.unwrap_or_default();
+    if now == name {
+        return Ok(());
+    }
+    let (Some(head), Some(tip)) = (git.resolve("HEAD").await, git.resolve(&name).await) else {
+        return Ok(());
+    };
+    if head != tip && git.contains(&tip, &head).await {
+        // It went back to look at something; the newer work is on the branch.
+        git.text(&["checkout", "--quiet", "--ignore-other-worktrees", branch, "--"])
+            .await?;
+        return Ok(());
+    }
+    if !git.contains(&head, &tip).await {
+        keep(&git, run, &tip).await?;
+    }
+    git.point(&["update-ref", "-m", "maestria: adopt", &name, &head, &tip])
+        .await?;
+    git.point(&["symbolic-ref", "HEAD", &name]).await
+}
+
+/// Merges the run's branch into a task's, with conflict markers left in the files for the author to resolve.
+///
+/// The merge is a commit at once: no state in between is there to be torn, and the markers carry the run's branch as
+/// their label, by which they are found if the author forgets them.
+async fn bring_onto(folder: &Path, task: TaskId, branch: &str, integration: &str) -> Result<(), RepositoryError> {
+    let git = Git::at(folder).await;
+    let name = format!("refs/heads/{branch}");
+    if git.contains(&name, integration).await {
+        return Ok(());
+    }
+    let joined = if git.contains(integration, &name).await {
+        None
+    } else {
+        Some(join(&git, &name, integration).await?)
+    };
+    let onto = match joined {
+        None => integration.to_owned(),
+        Some(Joined::Clean(tree) | Joined::Conflicts { tree, .. }) => {
+            let message = format!("Merge the other tasks' work\n\nMaestria-Task: {task}\nMaestria-Onto: true\n");
+            git.commit(&tree, &[&name, integration], &message).await?
         }
     };
-    if writable {
-        change(folder);
-    }
-    for path in entries.filter_map(|e| e.ok().map(|e| e.path())) {
-        if path.is_dir() && !path.is_symlink() {
-            set_writable(&path, writable);
-        } else {
-            change(&path);
+    git.text(&["reset", "--quiet", "--hard", &onto]).await.map(|_| ())
+}
+
+/// Files that git ignores but a build may need.
+pub(super) async fn copy_env_files(settings: &Settings, from: &Path, to: &Path) {
+    let wanted = |name: &&String| {
+        let plain = from.join(name).symlink_metadata().is_ok_and(|m| m.is_file());
+        plain && !to.join(name).exists()
+    };
+    for name in settings.env_files.iter().filter(wanted) {
+        let (source, destination) = (from.join(name), to.join(name));
+        let ignored = ["check-ignore", "-q", "--", name];
+        // Ignored in both places: what holds secrets must not become part of a commit.
+        if Git::at(from).await.asks(&ignored).await && Git::at(to).await.asks(&ignored).await {
+            let folder = destination.parent().map_or(Ok(()), std::fs::create_dir_all);
+            if let Err(error) = folder.and_then(|()| std::fs::copy(&source, &destination).map(|_| ())) {
+                tracing::warn!(%error, file = name, "an env file could not be copied");
+            }
         }
-    }
-    if !writable {
-        change(folder);
     }
 }

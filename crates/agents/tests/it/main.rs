@@ -1,4 +1,5 @@
-//! Agents as whole programs: scripted ones that misbehave on demand, and the real CLIs on a loopback model server.
+//! Integration tests of the agents crate, one binary: worktrees, agents as whole programs (scripted ones that misbehave on
+//! demand), and the real CLIs on a loopback model server.
 
 #![expect(
     clippy::unwrap_used,
@@ -10,3 +11,4 @@ mod fake;
 mod probe;
 mod real;
 mod stage;
+mod worktree;

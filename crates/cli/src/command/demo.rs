@@ -3,7 +3,7 @@
 use super::{Context, Done, Failure, by, drive::drive};
 use crate::{args, render};
 use maestria_kernel::AgentName;
-use maestria_server::{Options, ScriptedProvider, Wish};
+use maestria_server::{ScriptedProvider, Wish};
 use std::path::{Path, PathBuf};
 
 const TASK: &str = "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both";
@@ -17,17 +17,18 @@ const SAMPLE: [(&str, &str); 4] = [
 
 const PLAYBOOK: &str = include_str!("../../demo/playbook.toml");
 
-pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
-    let scripted = ["playbook-author", "playbook-reviewer"].map(|name| ScriptedProvider {
+/// The scripted models of the demo.
+pub(super) fn providers() -> Vec<ScriptedProvider> {
+    let provider = |name: &str, reviews| ScriptedProvider {
         name: name.to_owned(),
         script: PLAYBOOK.to_owned(),
-        reviews: name.ends_with("reviewer"),
-    });
-    let options = Options {
-        copy_plain: false,
-        scripted: scripted.to_vec(),
+        reviews,
     };
-    let app = context.app_with(options).await?;
+    vec![provider("playbook-author", false), provider("playbook-reviewer", true)]
+}
+
+pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
+    let app = context.app().await?;
     let folder = match args.workspace {
         Some(folder) => folder,
         None => app.config.workspaces.join(format!("demo-{}", app.new_run().short())),
@@ -44,7 +45,7 @@ pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
         target,
         workspace: Some(folder.join("session")),
         workflow: "develop".to_owned(),
-        agents: ["playbook-author", "playbook-reviewer"].map(AgentName::from).to_vec(),
+        agents: providers().into_iter().map(|p| AgentName::new(p.name)).collect(),
         budget: None,
         by: by(),
     };

@@ -14,11 +14,6 @@ impl Paint {
         Self(!said_no && std::io::stderr().is_terminal())
     }
 
-    #[cfg(test)]
-    pub(crate) const fn plain() -> Self {
-        Self(false)
-    }
-
     fn wrap(self, code: &str, text: &str) -> String {
         if self.0 && !text.is_empty() {
             format!("\x1b[{code}m{text}\x1b[0m")

@@ -124,7 +124,7 @@ fn describe(out: &mut String, run: &Run, task: &Task, paint: Paint) {
 
 fn next(run: &Run, paint: Paint) -> String {
     let id = run.id.short();
-    let lines = match (run.state, &run.work) {
+    match (run.state, &run.work) {
         (_, Work::Applied { .. }) => "\nThe work is applied.".to_owned(),
         (_, Work::Discarded) => "\nThe work is discarded.".to_owned(),
         (RunState::Completed, _) if run.has_changes() => format!(
@@ -140,8 +140,7 @@ fn next(run: &Run, paint: Paint) -> String {
             format!("\n`maestria retry {id}` starts what was left undone again.")
         }
         (RunState::Aborting, _) => format!("\nIts workers are ending; `maestria show {id}` tells."),
-    };
-    lines
+    }
 }
 
 /// A run in full.

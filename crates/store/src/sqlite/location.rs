@@ -145,6 +145,7 @@ impl Location {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "every caller has a value to give away")]
     pub(super) fn damaged(&self, detail: impl ToString) -> StoreError {
         StoreError::Damaged {
             path: self.name(),
@@ -152,6 +153,7 @@ impl Location {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "every caller has a value to give away")]
     pub(super) fn unwritable(&self, detail: impl ToString) -> StoreError {
         StoreError::Unwritable {
             path: self.name(),

@@ -1,0 +1,137 @@
+//! The demo, from plan to applied.
+
+use crate::process::{program, run};
+use serde_json::Value;
+use std::{path::PathBuf, process::Stdio};
+
+fn sample(home: &std::path::Path) -> PathBuf {
+    let root = home.join(".local/share/maestria/workspaces");
+    std::fs::read_dir(root)
+        .unwrap()
+        .map(|e| e.unwrap().path().join("greetings"))
+        .find(|p| p.is_dir())
+        .unwrap()
+}
+
+#[test]
+fn the_demo_does_the_whole_job_and_says_that_it_is_scripted() {
+    let home = tempfile::tempdir().unwrap();
+    let demo = run(home.path(), &["demo"]);
+    assert_eq!(demo.code, 0, "{}{}", demo.err, demo.out);
+    for told in [
+        "SCRIPTED",
+        "request_changes by playbook-reviewer",
+        "E2 rework",
+        "E4 merged",
+        "completed: confidence",
+    ] {
+        assert!(demo.err.contains(told), "{told} is missing in\n{}", demo.err);
+    }
+    for told in [
+        "SCRIPTED",
+        "proved  `sh test.sh` succeeds (exit code 0)",
+        "claimed",
+        "maestria apply",
+    ] {
+        assert!(demo.out.contains(told), "{told} is missing in\n{}", demo.out);
+    }
+    let target = sample(home.path());
+    let before = std::fs::read_to_string(target.join("greet.sh")).unwrap();
+    assert!(
+        !before.contains("--json"),
+        "the person's branch is untouched before apply"
+    );
+    let diff = run(home.path(), &["diff"]);
+    assert!(
+        diff.out.contains("+++ b/greet.sh") && diff.out.contains("sed 's/"),
+        "{}",
+        diff.out
+    );
+    let applied = run(home.path(), &["apply"]);
+    assert_eq!(applied.code, 0, "{}", applied.err);
+    let test = std::process::Command::new("sh")
+        .arg("test.sh")
+        .current_dir(&target)
+        .stdout(Stdio::null())
+        .status();
+    assert!(test.unwrap().success());
+    let again = run(home.path(), &["apply"]);
+    assert_eq!(again.code, 1);
+    assert!(again.err.contains("applied already"), "{}", again.err);
+}
+
+#[test]
+fn events_are_json_lines_without_gaps_and_the_session_has_its_folders() {
+    let home = tempfile::tempdir().unwrap();
+    let demo = run(home.path(), &["demo", "--jsonl"]);
+    assert_eq!(demo.code, 0, "{}", demo.err);
+    let told: Vec<Value> = demo.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let log = run(home.path(), &["events"]);
+    let log: Vec<Value> = log.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert!(log.iter().zip(1u64..).all(|(event, n)| event["seq"] == n));
+    assert!(
+        told.iter().all(|event| log.contains(event)),
+        "what was told is what is stored"
+    );
+    let session = sample(home.path()).with_file_name("session");
+    for folder in [
+        "requirements",
+        "architecture",
+        "implementation",
+        "tests",
+        "deployment",
+        "documentation",
+        "signals",
+        "decisions",
+    ] {
+        assert!(session.join(folder).is_dir(), "{folder}");
+    }
+    assert_eq!(
+        std::fs::read_to_string(session.join("events.jsonl"))
+            .unwrap()
+            .lines()
+            .count(),
+        log.len()
+    );
+}
+
+#[test]
+fn a_killed_run_is_resumed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut first = program(home.path(), &["demo", "--jsonl"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Killed as soon as the first edit is told.
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(first.stdout.take().unwrap()));
+    lines
+        .find(|line| {
+            line.as_ref()
+                .is_ok_and(|l| l.contains("tool.started") && l.contains("write_file"))
+        })
+        .unwrap()
+        .unwrap();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let resumed = run(home.path(), &["resume"]);
+    assert_eq!(resumed.code, 0, "{}", resumed.err);
+    let merged = run(home.path(), &["events"])
+        .out
+        .lines()
+        .filter(|l| l.contains("\"kind\":\"task.merged\""))
+        .count();
+    assert_eq!(merged, 4, "each task is merged once");
+}
+
+#[test]
+fn the_work_can_be_thrown_away_and_done_again() {
+    let home = tempfile::tempdir().unwrap();
+    assert_eq!(run(home.path(), &["demo"]).code, 0);
+    let again = run(home.path(), &["rerun", "--from", "E2"]);
+    assert_eq!(again.code, 0, "{}", again.err);
+    let unknown = run(home.path(), &["rerun", "--from", "E9"]);
+    assert!(unknown.err.contains("it has E1, E2, E3, E4"), "{}", unknown.err);
+    assert_eq!(run(home.path(), &["discard"]).code, 0);
+    assert_eq!(run(home.path(), &["apply"]).code, 1);
+}

@@ -1,0 +1,6 @@
+//! The engine on a faked world: whole runs, and a crash at every single commit.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's scene fails its test at once")]
+
+mod crashes;
+mod scene;
+mod stories;
