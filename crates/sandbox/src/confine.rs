@@ -104,6 +104,9 @@ fn become_worker(plan: &Plan) -> Result<(), Failure> {
     // SAFETY: no memory is involved. A session of its own: no controlling terminal, and a process group to interrupt.
     raw::check(unsafe { libc::setsid() }).map_err(Stage::Session.failed())?;
     die_with_parent();
+    if plan.tier == Tier::Namespace {
+        own_proc();
+    }
     for group in plan.groups.iter().flatten() {
         raw::write(*group, b"0").map_err(Stage::Group.failed())?;
     }
@@ -118,6 +121,28 @@ fn become_worker(plan: &Plan) -> Result<(), Failure> {
     raw::hide_descriptors();
     raw::default_signals();
     Ok(())
+}
+
+/// Gives the worker a `/proc` of its own PID namespace. With the outer one, a sandbox inside the worker (bubblewrap, which
+/// Codex starts for every command) looks for its children under the wrong numbers, fails, and leaves them waiting for
+/// ever. Where the kernel refuses (a masked `/proc` in a container), the outer one stays.
+fn own_proc() {
+    let none = std::ptr::null();
+    let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
+    // SAFETY: this process has one thread, and all strings are static.
+    unsafe {
+        if libc::unshare(libc::CLONE_NEWNS) == 0
+            && libc::mount(
+                none.cast(),
+                c"/".as_ptr(),
+                none.cast(),
+                libc::MS_REC | libc::MS_PRIVATE,
+                none,
+            ) == 0
+        {
+            libc::mount(c"proc".as_ptr(), c"/proc".as_ptr(), c"proc".as_ptr(), flags, none);
+        }
+    }
 }
 
 /// Leaves the product's session and process group, so that a Ctrl-C there reaches only the product.

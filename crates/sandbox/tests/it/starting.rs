@@ -1,6 +1,6 @@
 use std::os::fd::AsRawFd as _;
 
-use maestria_sandbox::{SpawnError, Spec, Stdin, Supervised};
+use maestria_sandbox::{SpawnError, Spec, Stdin, Supervised, Tier};
 use tokio::io::AsyncWriteExt as _;
 
 use crate::scene::{TIERS, output, shell, start};
@@ -152,4 +152,20 @@ async fn ids_and_files_look_as_outside() {
             assert_eq!(lines[3], "2", "the worker is the second process of its namespace");
         }
     }
+}
+
+#[tokio::test]
+async fn proc_shows_the_worker_under_its_own_numbers() {
+    // Numbers of the worker's namespace that are taken outside by somebody else, or by nobody.
+    let script = "for i in $(seq 200); do /bin/true; done; sh -c 'echo $$ $(readlink /proc/self) $(test -d /proc/$$ && echo there)'";
+    let mut worker = start(Tier::Namespace, script);
+    let text = output(&mut worker).await;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let [own, link, there] = words.as_slice() else {
+        panic!("{text}")
+    };
+    let near = |word: &str| word.parse::<i64>().unwrap();
+    assert!((near(link) - near(own)).abs() < 10, "{text}");
+    assert_eq!(*there, "there");
+    worker.wait().await;
 }
