@@ -1,7 +1,8 @@
 //! The product, wired: the only place that plugs rooms into each other.
 
-use crate::config::{Config, Workflows};
+use crate::config::{AgentTable, Config, Workflows};
 use maestria_agents::{
+    cli::{AgentConfig, CliAgent, Kind, Surroundings, Transport},
     native::NativeWorker,
     planner::Planning,
     roster::{Roster, Worker},
@@ -18,6 +19,7 @@ use maestria_kernel::{
     port::{Models, Store, StoreError},
     request::Request,
 };
+use maestria_sandbox::Limits;
 use maestria_store::SqliteStore;
 use std::{
     os::unix::fs::DirBuilderExt as _,
@@ -398,7 +400,45 @@ fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<
             };
             Arc::new(NativeWorker::new(name, model, roles, scripted, models.clone())) as Arc<dyn Worker>
         });
-    native.collect()
+    let around = Arc::new(Surroundings::of_process(
+        config.store.parent().map(|data| data.join("probes")),
+    ));
+    let clis = config.agents.iter().map(|(name, table)| {
+        Arc::new(CliAgent::new(name.clone(), cli_config(config, table), around.clone())) as Arc<dyn Worker>
+    });
+    clis.chain(native).collect()
+}
+
+/// A configured coding CLI as its room takes it.
+fn cli_config(config: &Config, table: &AgentTable) -> AgentConfig {
+    let (program, args) = match table.command.split_first() {
+        Some((program, args)) => (Some(program.clone()), args.to_vec()),
+        None => (None, Vec::new()),
+    };
+    let one_shot = table.kind == "oneshot";
+    AgentConfig {
+        kind: Kind::named(&table.kind),
+        command: program,
+        args,
+        env: table
+            .env
+            .iter()
+            .map(|(name, value)| (name.clone(), value.reveal().to_owned()))
+            .collect(),
+        model: table.model.clone(),
+        allow_dirs: table.allow_dirs.clone(),
+        transport: one_shot.then_some(Transport::OneShot),
+        isolate_login: table.isolate_login,
+        limits: Limits {
+            memory: Some(config.worker_memory),
+            cpu_percent: Some(config.worker_cpu_percent),
+            processes: Some(config.worker_processes),
+            open_files: Some(config.worker_files),
+            file_size: None,
+        },
+        idle_seconds: table.idle_timeout.unwrap_or(config.idle_timeout).as_secs(),
+        ..AgentConfig::default()
+    }
 }
 
 /// The configured agents by name, each with how it is spoken with.

@@ -83,8 +83,22 @@ pub(super) fn write(root: &Path, given: &str, content: &str) -> Result<String, S
     if let Some(folder) = place.parent() {
         std::fs::create_dir_all(folder).map_err(|e| format!("{given}: {e}"))?;
     }
-    std::fs::write(&place, content).map_err(|e| format!("{given}: {e}"))?;
+    replace(&place, content).map_err(|e| format!("{given}: {e}"))?;
     Ok(format!("{given}: {} lines written", content.lines().count()))
+}
+
+/// Replaces a file as a whole, keeping its mode: a kill leaves the old one or the new one, never half of one.
+fn replace(place: &Path, content: &str) -> std::io::Result<()> {
+    let name = place
+        .file_name()
+        .map(|n| n.to_string_lossy().into_owned())
+        .unwrap_or_default();
+    let draft = place.with_file_name(format!(".{name}.maestria-draft"));
+    std::fs::write(&draft, content)?;
+    if let Ok(old) = place.metadata() {
+        std::fs::set_permissions(&draft, old.permissions())?;
+    }
+    std::fs::rename(&draft, place)
 }
 
 /// Replaces a piece of a file that occurs exactly once.

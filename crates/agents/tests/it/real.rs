@@ -209,7 +209,13 @@ async fn the_real_clis_go_on_with_their_sessions() {
         job.task = task.into();
         let second = show.agent.perform(job, &notebook).await;
         assert_eq!(second.verdict, Verdict::Completed, "{}: {second:#?}", cli.name());
-        assert_eq!(second.session, first.session, "{}", cli.name());
+        assert_eq!(
+            second.session,
+            first.session,
+            "{}: {:#?}",
+            cli.name(),
+            notebook.events()
+        );
         assert!(show.stage.read("two.txt").is_some(), "{}", cli.name());
     }
 }
