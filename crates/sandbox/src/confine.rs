@@ -127,7 +127,7 @@ fn become_worker(plan: &Plan) -> Result<(), Failure> {
 /// Codex starts for every command) looks for its children under the wrong numbers, fails, and leaves them waiting for
 /// ever. Where the kernel refuses (a masked `/proc` in a container), the outer one stays.
 fn own_proc() {
-    let none = std::ptr::null();
+    let none: *const libc::c_void = std::ptr::null();
     let flags = libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC;
     // SAFETY: this process has one thread, and all strings are static.
     unsafe {
