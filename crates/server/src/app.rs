@@ -205,6 +205,29 @@ impl App {
         })
     }
 
+    /// Whether a new run may begin: the runs of the last 24 hours have cost less than the day's budget.
+    ///
+    /// # Errors
+    /// [`AppError::Config`] with what was spent.
+    pub async fn check_day_budget(&self) -> Result<(), AppError> {
+        let Some(budget) = self.config.day_budget else {
+            return Ok(());
+        };
+        let since = now().0 - 24 * 3_600_000;
+        let rows = self.engine.store().runs().await?;
+        let spent: Cost = rows
+            .iter()
+            .filter(|r| r.created_at.0 >= since)
+            .map(|r| r.usage.cost)
+            .sum();
+        if spent < budget {
+            return Ok(());
+        }
+        Err(AppError::Config(format!(
+            "the day's budget is spent: {spent} of {budget} in the last 24 hours; raise `day` of [budget] or wait"
+        )))
+    }
+
     /// The run that a person means: its id, the end of it, or `last`.
     ///
     /// # Errors

@@ -74,6 +74,8 @@ pub struct Config {
     pub agents: BTreeMap<String, AgentTable>,
     /// Model providers by name.
     pub providers: BTreeMap<String, ProviderTable>,
+    /// The most that all runs of 24 hours may cost before no new one begins.
+    pub day_budget: Option<Cost>,
     /// The most a run may cost, unless it says otherwise.
     pub run_budget: Option<Cost>,
     /// Limits of runs.
@@ -159,6 +161,7 @@ impl Config {
                 .into_iter()
                 .map(|name| (name.clone(), get.provider(&name)))
                 .collect(),
+            day_budget: get.money("budget.day"),
             run_budget: get.money("budget.run"),
             limits,
             shares,

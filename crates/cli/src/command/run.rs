@@ -36,6 +36,7 @@ pub(super) async fn execute(context: &Context, args: args::Run) -> Done {
     if args.dry_run {
         return plan_only(context, &app, request).await;
     }
+    app.check_day_budget().await?;
     let run = app.engine.submit(request).await?;
     drive(context, &app, run, &args.manner).await
 }

@@ -68,6 +68,19 @@ fn targets_that_cannot_be_worked_on_are_refused_with_a_way_out() {
 }
 
 #[test]
+fn no_run_begins_when_the_days_budget_is_spent() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("c.toml"), "[budget]\nday = 0.0\n").unwrap();
+    let left = run(home.path(), &["--config", "c.toml", "run", "x"]);
+    assert_eq!(left.code, 1, "{}", left.err);
+    assert!(
+        left.err.contains("the day's budget is spent: $0.00 of $0.00"),
+        "{}",
+        left.err
+    );
+}
+
+#[test]
 fn a_dry_run_prints_the_plan_and_does_nothing() {
     let home = tempfile::tempdir().unwrap();
     let left = run(

@@ -18,6 +18,7 @@ pub(super) enum Kind {
 
 /// Keys outside of tables with names of the person's choosing: key, kind, default (TOML; empty: none).
 pub(super) const FIXED: &[(&str, Kind, &str)] = &[
+    ("budget.day", Kind::Money, "100.0"),
     ("budget.run", Kind::Money, ""),
     ("checks.command", Kind::Words, "[]"),
     ("checks.timeout", Kind::Duration, "\"15m\""),
