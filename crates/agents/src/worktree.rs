@@ -14,6 +14,7 @@ mod keep;
 mod merge;
 mod open;
 mod prepare;
+mod register;
 mod torn;
 
 pub use checks::{Checks, detect};

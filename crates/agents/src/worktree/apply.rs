@@ -112,7 +112,7 @@ async fn onto_branch(git: &Git, run: &Run, began: &str, head: &str) -> Result<(S
     let gone = || failed(format!("the branch {began} has no commit any more"), "");
     let tip = git.resolve("HEAD").await.ok_or_else(gone)?;
     if git.contains(&tip, head).await {
-        torn::settled(git, run).await;
+        torn::arrived(git, run).await;
         return Ok((tip, format!("{began} has the work already")));
     }
     if let Some(pending) = torn::pending(git, run).await

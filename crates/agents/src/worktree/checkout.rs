@@ -1,8 +1,14 @@
 //! Read-only checkouts for reviewers, and the diffs that they and people read.
 
 use super::{
-    branch, evidence::snapshot, failed, git::Git, ground, keep::unregister, open::fill, repository, show, task_folder,
-    workspace,
+    branch,
+    evidence::snapshot,
+    failed,
+    git::Git,
+    ground,
+    open::fill,
+    register::{register, unregister},
+    repository, show, task_folder, workspace,
 };
 use maestria_kernel::{ReviewId, Run, TaskId, port::RepositoryError, state::TaskState};
 use std::{
@@ -38,18 +44,7 @@ pub(super) async fn checkout(
     }
     let git = Git::at(&repository(run)?).await;
     let checkout = folder.join("checkout");
-    let add = [
-        "worktree",
-        "add",
-        "--quiet",
-        "--force",
-        "--force",
-        "--detach",
-        "--no-checkout",
-        "--",
-    ];
-    git.text(&[&add[..], &[show(&checkout).as_str(), head.as_str()]].concat())
-        .await?;
+    register(&git, run, &checkout, &head, true).await?;
     fill(&checkout).await?;
     let diff = between(&git, &base, &head, SHORT).await?;
     set_writable(&checkout, false);
@@ -60,7 +55,7 @@ pub(super) async fn release(run: &Run, review: ReviewId) -> Result<(), Repositor
     let checkout = review_folder(run, review).join("checkout");
     if checkout.symlink_metadata().is_ok() {
         set_writable(&checkout, true);
-        unregister(&Git::at(&repository(run)?).await, &checkout).await?;
+        unregister(&Git::at(&repository(run)?).await, run, &checkout).await?;
     }
     Ok(())
 }

@@ -25,7 +25,7 @@ use tokio::{
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The longest that a lock is left alone.
-const LOCK_LIFE: Duration = Duration::from_secs(2);
+pub(super) const LOCK_LIFE: Duration = Duration::from_secs(2);
 
 /// More stale locks than this are not left by one crash.
 const MOST_LOCKS: u32 = 3;

@@ -1,7 +1,8 @@
 //! Nothing is thrown away unseen: what a branch no longer holds is kept by a reference, what lies in the way is moved.
 
 use super::{
-    checkout::set_writable, evidence::commit_all, failed, git::Git, ground, open::belongs, repository, show, workspace,
+    checkout::set_writable, evidence::commit_all, failed, git::Git, ground, open::belongs, register::unregister,
+    repository, show, workspace,
 };
 use maestria_kernel::{Run, port::RepositoryError};
 use std::path::Path;
@@ -32,20 +33,6 @@ pub(super) fn put_aside(path: &Path) -> Result<(), RepositoryError> {
     }
 }
 
-/// Removes a worktree's folder and its registration.
-pub(super) async fn unregister(git: &Git, folder: &Path) -> Result<(), RepositoryError> {
-    let place = show(folder);
-    let removed = git
-        .run(&["worktree", "remove", "--force", "--force", "--", &place])
-        .await?;
-    if !removed.status.success() && folder.symlink_metadata().is_ok() {
-        std::fs::remove_dir_all(folder)
-            .map_err(|e| failed(format!("{} cannot be removed: {e}", show(folder)), "remove it by hand"))?;
-        git.run(&["worktree", "prune"]).await?;
-    }
-    Ok(())
-}
-
 /// Takes a task's branch and worktree away. Its commits, and what lay uncommitted in its folder, are kept.
 pub(super) async fn retire(run: &Run, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
     let git = Git::at(&repository(run)?).await;
@@ -59,7 +46,7 @@ pub(super) async fn retire(run: &Run, folder: &Path, branch: &str) -> Result<(),
         if let Some(head) = Git::at(folder).await.resolve("HEAD").await {
             keep(&git, run, &head).await?;
         }
-        unregister(&git, folder).await?;
+        unregister(&git, run, folder).await?;
     } else if folder.symlink_metadata().is_ok() {
         put_aside(folder)?;
     }
@@ -88,7 +75,7 @@ pub(super) async fn discard(run: &Run) -> Result<(), RepositoryError> {
     write_list(run, &names)?;
     for folder in folders_of(run) {
         set_writable(&folder, true);
-        unregister(&git, &folder).await?;
+        unregister(&git, run, &folder).await?;
     }
     for (name, _) in &names {
         // `--no-deref`: the name reference is symbolic and would take its target along.

@@ -11,6 +11,7 @@ use super::{
     ground,
     keep::{keep, retire},
     open::{adopt, belongs, copy_env_files, fill},
+    register::register,
     repository, show, task_folder, workspace,
 };
 use maestria_kernel::{
@@ -176,18 +177,7 @@ pub(super) async fn check_at(settings: &Settings, run: &Run, commit: &str) -> Re
         if folder.symlink_metadata().is_ok() {
             super::keep::put_aside(&folder)?;
         }
-        let add = [
-            "worktree",
-            "add",
-            "--quiet",
-            "--force",
-            "--force",
-            "--detach",
-            "--no-checkout",
-            "--",
-        ];
-        git.text(&[&add[..], &[show(&folder).as_str(), commit]].concat())
-            .await?;
+        register(&git, run, &folder, commit, true).await?;
     }
     fill(&folder).await?;
     let inside = Git::at(&folder).await;

@@ -8,6 +8,7 @@ use super::{
     ground,
     keep::{keep, put_aside},
     merge::{Joined, join},
+    register::register,
     repository, show, task_folder,
 };
 use maestria_kernel::{Run, TaskId, id::CommitId, port::RepositoryError};
@@ -67,13 +68,13 @@ async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<F
     }
     let holds_work = std::fs::read_dir(folder).is_ok_and(|mut entries| entries.any(|e| is_work(e.ok())));
     if holds_work {
-        mend(&git, folder, branch).await?;
+        mend(&git, run, folder, branch).await?;
         return Ok(Found::There);
     }
     if folder.exists() {
         std::fs::remove_dir_all(folder).map_err(|e| failed(format!("{}: {e}", show(folder)), ""))?;
     }
-    add(&git, folder, branch).await?;
+    register(&git, run, folder, branch, false).await?;
     fill(folder).await?;
     Ok(Found::New)
 }
@@ -95,23 +96,6 @@ pub(super) async fn belongs(folder: &Path, repository: &Git) -> bool {
     }
 }
 
-/// Registers a worktree without files. Twice `--force`: a registration whose folder is gone, even a locked one, is ours.
-async fn add(git: &Git, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
-    let place = show(folder);
-    let force = [
-        "worktree",
-        "add",
-        "--quiet",
-        "--force",
-        "--force",
-        "--no-checkout",
-        "--",
-    ];
-    git.text(&[&force[..], &[place.as_str(), branch]].concat())
-        .await
-        .map(|_| ())
-}
-
 /// Puts the files of HEAD into a worktree that has none yet. The index is written last, so one without index is such.
 ///
 /// Filters are looked up from inside, because a configuration may include files by the branch that is checked out.
@@ -125,7 +109,7 @@ pub(super) async fn fill(folder: &Path) -> Result<(), RepositoryError> {
 }
 
 /// Gives a folder that holds work, but is no worktree any more, its place in git back. The work stays where it is.
-async fn mend(git: &Git, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
+async fn mend(git: &Git, run: &Run, folder: &Path, branch: &str) -> Result<(), RepositoryError> {
     let dot = folder.join(".git");
     if dot.is_dir() {
         put_aside(&dot)?;
@@ -139,7 +123,7 @@ async fn mend(git: &Git, folder: &Path, branch: &str) -> Result<(), RepositoryEr
     if side.exists() {
         std::fs::remove_dir_all(&side).map_err(|e| failed(format!("{}: {e}", show(&side)), ""))?;
     }
-    add(git, &side, branch).await?;
+    register(git, run, &side, branch, false).await?;
     let handed = std::fs::rename(side.join(".git"), &dot).and_then(|()| std::fs::remove_dir_all(&side));
     handed.map_err(|e| failed(format!("{} could not be mended: {e}", show(folder)), ""))?;
     git.text(&["worktree", "repair", "--", &show(folder)]).await?;

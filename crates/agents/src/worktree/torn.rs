@@ -25,8 +25,16 @@ pub(super) async fn pending(git: &Git, run: &Run) -> Option<String> {
     git.resolve(&marker(run)).await
 }
 
+/// The branch has moved; when a crash came after that, what the killed git has left is tidied away.
+pub(super) async fn arrived(git: &Git, run: &Run) {
+    if pending(git, run).await.is_some() {
+        release_locks(git).await;
+        settled(git, run).await;
+    }
+}
+
 /// No apply is under way any more.
-pub(super) async fn settled(git: &Git, run: &Run) {
+async fn settled(git: &Git, run: &Run) {
     // What stays of the mark is looked at, and found settled, by the next apply.
     let _ = git.point(&["update-ref", "-d", &marker(run)]).await;
 }
@@ -34,9 +42,10 @@ pub(super) async fn settled(git: &Git, run: &Run) {
 /// Moves files, index and branch from one commit to another; git refuses before the first file if a change of the
 /// person's is in the way.
 pub(super) async fn advance(git: &Git, run: &Run, from: &str, to: &str) -> Result<(), RepositoryError> {
+    // First of all the mark: from here on a lock in the person's repository may be one of ours.
+    git.point(&["update-ref", &marker(run), to]).await?;
     // Says "needs update" for every changed file; it is here to look again at files that were only touched.
     git.run(&["update-index", "-q", "--refresh"]).await?;
-    git.point(&["update-ref", &marker(run), to]).await?;
     let moved = git.text(&["read-tree", "-m", "-u", from, to]).await;
     if moved.is_ok() {
         git.point(&["update-ref", "-m", "maestria: apply", "HEAD", to, from])
