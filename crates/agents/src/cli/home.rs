@@ -241,7 +241,8 @@ fn replace(place: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(draft, place)
 }
 
-/// Gemini asks how to log in unless its settings say so; with a base URL it ends at once otherwise.
+/// Gemini asks how to log in unless its settings say so; with a base URL it ends at once otherwise. Sessions are kept:
+/// its tidying takes those of ACP away at the next start.
 fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
     let has = |name: &str| config.env.contains_key(name) || config.pass_env.iter().any(|passed| passed == name);
     let method = if has("GOOGLE_GENAI_USE_VERTEXAI") {
@@ -255,7 +256,7 @@ fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
     };
     let mut settings = json!({
         "privacy": {"usageStatisticsEnabled": false},
-        "general": {"enableAutoUpdate": false},
+        "general": {"enableAutoUpdate": false, "sessionRetention": {"enabled": false}},
         "telemetry": {"enabled": false},
     });
     if let Some(method) = method {

@@ -174,7 +174,10 @@ async fn the_real_clis_are_stopped_in_mid_turn() {
         let Some(show) = Show::open(cli, Transport::TwoWay, |_| {}).await else {
             continue;
         };
-        let script = Script::of([Step::Shell("tail -f /dev/null".to_owned()), Step::Text("slept".to_owned())]);
+        let script = Script::of([
+            Step::Shell("tail -f /dev/null".to_owned()),
+            Step::Text("slept".to_owned()),
+        ]);
         let notebook = Notebook::answering(Choice::Refuse);
         let job = show.stage.job(&format!("please do it {}", script.directive()));
         let task = job.task.id;
