@@ -38,11 +38,12 @@ async fn run(arguments: Arguments) -> Result<(), Box<dyn std::error::Error>> {
         let text = std::fs::read_to_string(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
         server.rules(Rule::list(&text)?);
     }
+    // Before anybody learns where it is: from then on it may be told to stop.
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     if arguments.print_url {
         println!("{}", server.base_url());
         std::io::stdout().flush()?;
     }
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}
         interrupted = tokio::signal::ctrl_c() => interrupted?,
