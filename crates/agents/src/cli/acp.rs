@@ -123,7 +123,7 @@ impl Acp {
         }
         if let Some(reason) = result.get("stopReason") {
             notes.flush();
-            self.count(&result["usage"], notes);
+            self.count(&result, notes);
             stopped(reason, notes);
         }
         notes.step(Step::Replied {
@@ -132,8 +132,15 @@ impl Acp {
         });
     }
 
-    fn count(&mut self, counts: &Value, notes: &mut Notes) {
-        let count = |key: &str| counts[key].as_u64().unwrap_or(0);
+    /// Gemini tells its counts under `_meta`, with other names.
+    fn count(&mut self, result: &Value, notes: &mut Notes) {
+        let (usage, quota) = (&result["usage"], &result["_meta"]["quota"]["token_count"]);
+        let other = |key: &str| match key {
+            "inputTokens" => quota["input_tokens"].as_u64(),
+            "outputTokens" => quota["output_tokens"].as_u64(),
+            _ => None,
+        };
+        let count = |key: &str| usage[key].as_u64().or_else(|| other(key)).unwrap_or(0);
         let cached = count("cachedReadTokens");
         let usage = Usage {
             input: Tokens(count("inputTokens") + cached + count("cachedWriteTokens")),

@@ -167,6 +167,36 @@ impl Home {
         &self.path
     }
 
+    /// Puts aside what would be in the way of the next process. Gemini names a session's file by the minute and begins it
+    /// anew when the session is loaded within the same one; under an older name it is only read.
+    pub fn settle(&self, kind: Kind) {
+        if kind != Kind::Gemini {
+            return;
+        }
+        let projects = fs::read_dir(self.path.join(".gemini/tmp"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let chats = projects.flat_map(|project| {
+            fs::read_dir(project.path().join("chats"))
+                .into_iter()
+                .flatten()
+                .flatten()
+        });
+        for chat in chats {
+            let name = chat.file_name().to_string_lossy().into_owned();
+            let Some((_, id)) = name.strip_prefix("session-").and_then(|rest| rest.rsplit_once('-')) else {
+                continue;
+            };
+            let aside = chat.path().with_file_name(format!("session-2000-01-01T00-00-{id}"));
+            // A second file of the session is what a failed load has left: the older one holds the conversation.
+            if !aside.exists() {
+                // One that cannot be moved costs the session, not the work: a new one is begun.
+                let _ = fs::rename(chat.path(), aside);
+            }
+        }
+    }
+
     /// Gives refreshed logins back to their owner. What fails is logged: the person then logs in again.
     pub fn hand_back(&self) {
         for login in &self.logins {
@@ -241,7 +271,8 @@ fn replace(place: &Path, content: &[u8]) -> io::Result<()> {
     fs::rename(draft, place)
 }
 
-/// Gemini asks how to log in unless its settings say so; with a base URL it ends at once otherwise.
+/// Gemini asks how to log in unless its settings say so; with a base URL it ends at once otherwise. Sessions are kept:
+/// its tidying takes those of ACP away at the next start.
 fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
     let has = |name: &str| config.env.contains_key(name) || config.pass_env.iter().any(|passed| passed == name);
     let method = if has("GOOGLE_GENAI_USE_VERTEXAI") {
@@ -255,7 +286,7 @@ fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
     };
     let mut settings = json!({
         "privacy": {"usageStatisticsEnabled": false},
-        "general": {"enableAutoUpdate": false},
+        "general": {"enableAutoUpdate": false, "sessionRetention": {"enabled": false}},
         "telemetry": {"enabled": false},
     });
     if let Some(method) = method {

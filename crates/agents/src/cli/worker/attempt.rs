@@ -203,6 +203,7 @@ impl Course<'_> {
 
     async fn process(&self, turn: &Turn) -> Ran {
         let agent = self.agent;
+        self.home.settle(agent.kind);
         let (spec, stdin) = agent.spec(turn, &self.grants, self.home.path(), self.job.run.to_string());
         let ran = drive(Order {
             kind: agent.kind,
