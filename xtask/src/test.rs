@@ -12,7 +12,11 @@ pub(crate) fn run() -> anyhow::Result<()> {
         eprintln!("cargo-nextest is not installed; using cargo test (cargo install --locked cargo-nextest is faster)");
         command.args(["test", "--workspace", "--quiet"]);
     }
-    let status = command.status().context("starting cargo")?;
+    // Both build every program of the workspace before the first test; no test needs to build one.
+    let status = command
+        .env("MAESTRIA_ALL_BUILT", "1")
+        .status()
+        .context("starting cargo")?;
     if !status.success() {
         bail!("tests failed: {status}");
     }
