@@ -37,7 +37,7 @@ pub enum AppError {
     #[error("{0}")]
     Config(String),
     /// A folder cannot be made.
-    #[error("{path}: {source}")]
+    #[error("the folder {} cannot be made: {source}; name another one as `path` under `[store]`, or see to its rights", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
