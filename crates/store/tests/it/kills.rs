@@ -9,10 +9,14 @@ use maestria_testkit::store::run;
 use std::{
     collections::BTreeMap,
     io::{BufRead as _, BufReader},
+    ops::Range,
     path::Path,
     sync::Arc,
 };
 use tokio::task::JoinSet;
+
+/// Kills of one database.
+const KILLS: u64 = 15;
 
 /// Writers at once, each on a run of its own.
 const WRITERS: u32 = 16;
@@ -22,11 +26,20 @@ fn nothing_acknowledged_is_lost() {
     if let Some(ground) = ground() {
         return block_on(append_for_ever(&ground));
     }
-    let rounds: u64 = std::env::var("STORE_KILLS").map_or(15, |n| n.parse().unwrap());
+    let kills: u64 = std::env::var("STORE_KILLS").map_or(KILLS, |n| n.parse().unwrap());
+    let mut stored = 0;
+    for first in (0..kills).step_by(KILLS as usize) {
+        stored += one_database(first..kills.min(first + KILLS));
+    }
+    println!("{kills} kills, {stored} events stored, 0 acknowledged lost");
+}
+
+/// Kills the writers of one database again and again; returns how many events are in it at the end.
+fn one_database(kills: Range<u64>) -> u64 {
     let (_folder, path) = place();
     let mut newest = BTreeMap::new();
-    for round in 0..rounds {
-        let until = 1 + round.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 2_000;
+    for kill in kills {
+        let until = 1 + kill.wrapping_mul(0x9E37_79B9_7F4A_7C15) % 2_000;
         kill_after(until, &path, &mut newest);
         block_on(async {
             let store = SqliteStore::open(&path).unwrap();
@@ -34,17 +47,14 @@ fn nothing_acknowledged_is_lost() {
                 let stored = whole_steps(&store, run(*number)).await;
                 assert!(
                     stored >= *acknowledged,
-                    "round {round}: {acknowledged} were acknowledged, {stored} are there"
+                    "kill {kill}: {acknowledged} were acknowledged, {stored} are there"
                 );
                 *acknowledged = stored;
             }
         });
-        if round % 50 == 0 {
-            assert_sound(&path);
-        }
     }
-    let stored: u64 = newest.values().sum();
-    println!("{rounds} kills, {stored} events stored, 0 acknowledged lost");
+    assert_sound(&path);
+    newest.values().sum()
 }
 
 /// Starts the writers, kills them after so many acknowledgements, and notes the newest of each run.

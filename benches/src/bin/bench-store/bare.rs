@@ -1,7 +1,7 @@
 //! The peer: the least that can append durably for many callers. One thread, one prepared insert, one commit for all
 //! that lie ready. No numbers are checked, nothing is encoded, no error is told apart.
 
-use crate::Outcome;
+use anyhow::anyhow;
 use rusqlite::{Connection, params};
 use std::{path::Path, sync::mpsc, thread};
 use tokio::sync::oneshot;
@@ -22,7 +22,7 @@ pub(crate) struct BareLoop {
 }
 
 impl BareLoop {
-    pub(crate) fn start(path: &Path) -> Outcome<Self> {
+    pub(crate) fn start(path: &Path) -> anyhow::Result<Self> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
@@ -42,9 +42,11 @@ impl BareLoop {
         Ok(Self { requests })
     }
 
-    pub(crate) async fn append(&self, row: Row) -> Outcome<()> {
+    pub(crate) async fn append(&self, row: Row) -> anyhow::Result<()> {
         let (done, stored) = oneshot::channel();
-        self.requests.send((row, done)).map_err(|_| "the bare loop has ended")?;
+        self.requests
+            .send((row, done))
+            .map_err(|_| anyhow!("the bare loop has ended"))?;
         Ok(stored.await?)
     }
 }

@@ -1,9 +1,6 @@
 //! Callers: each has a run of its own and appends one event after the other, each only when the one before is durable.
 
-use crate::{
-    Outcome,
-    bare::{BareLoop, Row},
-};
+use crate::bare::{BareLoop, Row};
 use maestria_kernel::{
     At, Event, RunId, Seq,
     port::{Batch, Store as _, Stored},
@@ -22,7 +19,7 @@ pub(crate) struct Tally {
     /// How long each event took to become durable.
     waits: Vec<Duration>,
     took: Duration,
-    pub(crate) groups: u64,
+    pub(crate) flushes: u64,
 }
 
 impl Tally {
@@ -30,12 +27,12 @@ impl Tally {
         self.waits.len() as f64 / self.took.as_secs_f64()
     }
 
-    pub(crate) fn per_group(&self) -> f64 {
-        self.waits.len() as f64 / self.groups as f64
+    pub(crate) fn per_flush(&self) -> f64 {
+        self.waits.len() as f64 / self.flushes as f64
     }
 
-    /// In milliseconds.
-    pub(crate) fn latency(&self, share: f64) -> f64 {
+    /// What this share of the events waited at most, in milliseconds.
+    pub(crate) fn wait(&self, share: f64) -> f64 {
         let mut waits = self.waits.clone();
         waits.sort_unstable();
         let place = (waits.len() as f64 * share) as usize;
@@ -47,7 +44,7 @@ impl Tally {
 
 /// Something that appends the next event of one run and returns when it is durable.
 pub(crate) trait Client: Send + 'static {
-    fn append(&mut self) -> impl Future<Output = Outcome<()>> + Send;
+    fn append(&mut self) -> impl Future<Output = anyhow::Result<()>> + Send;
 }
 
 /// Callers at work for a turn, over and over.
@@ -65,7 +62,7 @@ impl<C: Client> Crowd<C> {
     }
 
     /// Has all of them append for a while.
-    pub(crate) async fn work(&mut self, turn: Duration) -> Outcome<()> {
+    pub(crate) async fn work(&mut self, turn: Duration) -> anyhow::Result<()> {
         let began = Instant::now();
         let mut at_work = JoinSet::new();
         for mut client in self.callers.drain(..) {
@@ -76,7 +73,7 @@ impl<C: Client> Crowd<C> {
                     client.append().await?;
                     waits.push(asked.elapsed());
                 }
-                Outcome::Ok((client, waits))
+                anyhow::Ok((client, waits))
             });
         }
         while let Some(ended) = at_work.join_next().await {
@@ -112,7 +109,7 @@ pub(crate) fn through_store(store: &Arc<SqliteStore>) -> ThroughStore {
 }
 
 impl Client for ThroughStore {
-    async fn append(&mut self) -> Outcome<()> {
+    async fn append(&mut self) -> anyhow::Result<()> {
         let seq = self.newest.next();
         let stored = Stored {
             seq,
@@ -147,7 +144,7 @@ pub(crate) fn through_bare(bare: &Arc<BareLoop>) -> ThroughBare {
 }
 
 impl Client for ThroughBare {
-    async fn append(&mut self) -> Outcome<()> {
+    async fn append(&mut self) -> anyhow::Result<()> {
         self.newest += 1;
         let row = Row {
             run: self.run.clone(),
