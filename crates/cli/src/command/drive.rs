@@ -179,6 +179,8 @@ impl<'a> Face<'a> {
         told: Result<Arc<Stored>, broadcast::error::RecvError>,
     ) -> Result<(), super::Failure> {
         match told {
+            // What was entered into the log while nobody drove is not in the news.
+            Ok(stored) if stored.seq.0 > self.run.seq.0 + 1 => self.catch_up(app).await?,
             Ok(stored) => self.tell(&stored),
             Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up(app).await?,
             // The sender lives as long as the engine; with nothing to hear, the tick paints on.
@@ -237,17 +239,16 @@ impl<'a> Face<'a> {
     }
 
     fn paint(&mut self) {
-        let Some(live) = &mut self.live else { return };
+        let frame = self.frame();
+        if let Some(live) = &mut self.live {
+            live.paint(&frame);
+        }
+    }
+
+    fn frame(&self) -> Vec<String> {
         let (width, height) = Live::size();
         let log: Vec<String> = self.log.iter().cloned().collect();
-        live.paint(&render::frame(
-            &self.run,
-            now(),
-            width,
-            height,
-            &log,
-            self.context.paint,
-        ));
+        render::frame(&self.run, now(), width, height, &log, self.context.paint)
     }
 
     fn interrupted(&mut self, times: u8) {
@@ -286,9 +287,8 @@ impl<'a> Face<'a> {
 
     fn end(&mut self, run: &Run) {
         self.run = run.clone();
-        self.paint();
         if let Some(live) = self.live.take() {
-            live.finish();
+            live.finish(&self.frame());
         }
         if !self.jsonl {
             println!("{}", render::summary(run, self.context.paint));

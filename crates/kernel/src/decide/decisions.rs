@@ -245,7 +245,8 @@ fn heed(draft: &mut Draft, decision: &Decision, answer: Answer) {
         draft.transition(RunStep::Abort, because);
         return;
     }
-    if !matches!(decision.about, About::Permission { .. }) {
+    // Whatever else is answered, nothing goes on before there is money for it.
+    if !matches!(decision.about, About::Permission { .. }) && !draft.run.awaits_money() {
         draft.transition(RunStep::Answer, because.clone());
     }
     match &decision.about {
