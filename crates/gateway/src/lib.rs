@@ -1,13 +1,17 @@
-//! Model calls: one request shape in, every provider's dialect out, streamed.
+//! The model gateway: every dialect in, every provider out.
 //!
-//! What it is for: the kernel's [`Models`](maestria_kernel::port::Models) port. What it must never do: know runs or
-//! tasks, show a key, or read the ambient environment. Where to start reading: [`Gateway`], then [`wire`] for the
-//! dialects and [`provider`] for how a call is made.
+//! What it is for: the kernel's [`Models`](maestria_kernel::port::Models) port for native agents. What it must never
+//! do: show a key, read the ambient environment, or try a call again after content was sent. Where to start reading:
+//! [`wire`] for the dialects, then `attempt` for how a call finds a provider that answers.
 
+mod attempt;
 mod gateway;
+mod lane;
 mod price;
-pub mod provider;
+mod provider;
 pub mod wire;
 
-pub use gateway::{ConfigError, Gateway, ProviderConfig};
+pub use gateway::Gateway;
+pub use lane::{Balance, LaneStatus};
 pub use price::Price;
+pub use provider::{ConfigError, Patience, ProviderConfig};

@@ -1,7 +1,8 @@
 //! What models cost: `models.toml`, dated, per million tokens. A model that is not listed has the stated default price,
 //! never none.
 
-use maestria_kernel::{Cost, Usage};
+use crate::wire::Counts;
+use maestria_kernel::{Cost, Tokens};
 use serde::Deserialize;
 use std::sync::OnceLock;
 
@@ -12,6 +13,8 @@ pub struct Price {
     pub input: Cost,
     /// For tokens sent that the provider had cached.
     pub cached: Cost,
+    /// For tokens sent that the provider keeps in its cache from now on.
+    pub written: Cost,
     /// For tokens received.
     pub output: Cost,
 }
@@ -26,6 +29,8 @@ struct Listed {
     prefix: String,
     input: f64,
     cached: f64,
+    #[serde(default)]
+    written: Option<f64>,
     output: f64,
 }
 
@@ -43,6 +48,7 @@ fn catalogue() -> &'static [Listed] {
 const DEFAULT: Price = Price {
     input: Cost(10_000_000),
     cached: Cost(10_000_000),
+    written: Cost(10_000_000),
     output: Cost(10_000_000),
 };
 
@@ -51,6 +57,7 @@ impl Price {
     pub const FREE: Self = Self {
         input: Cost::ZERO,
         cached: Cost::ZERO,
+        written: Cost::ZERO,
         output: Cost::ZERO,
     };
 
@@ -63,17 +70,18 @@ impl Price {
         listed.map_or(DEFAULT, |l| Self {
             input: micro(l.input),
             cached: micro(l.cached),
+            written: micro(l.written.unwrap_or(l.input)),
             output: micro(l.output),
         })
     }
 
     /// What a call cost.
-    pub fn charge(&self, mut usage: Usage) -> Usage {
-        let fresh = maestria_kernel::Tokens(usage.input.0.saturating_sub(usage.cached.0));
-        usage.cost = Cost::of(fresh, self.input)
-            .plus(Cost::of(usage.cached, self.cached))
-            .plus(Cost::of(usage.output, self.output));
-        usage
+    pub fn cost(&self, counts: &Counts) -> Cost {
+        let fresh = counts.input.saturating_sub(counts.cached + counts.written);
+        Cost::of(Tokens(fresh), self.input)
+            .plus(Cost::of(Tokens(counts.cached), self.cached))
+            .plus(Cost::of(Tokens(counts.written), self.written))
+            .plus(Cost::of(Tokens(counts.output), self.output))
     }
 }
 
@@ -89,7 +97,8 @@ fn micro(dollars: f64) -> Cost {
 #[cfg(test)]
 mod tests {
     use super::{DEFAULT, Price, catalogue};
-    use maestria_kernel::{Cost, Tokens, Usage};
+    use crate::wire::Counts;
+    use maestria_kernel::Cost;
 
     #[test]
     fn the_catalogue_is_read() {
@@ -103,18 +112,20 @@ mod tests {
     }
 
     #[test]
-    fn cached_tokens_have_their_own_price() {
+    fn cached_and_written_tokens_have_their_own_prices() {
         let price = Price {
             input: Cost(10_000_000),
             cached: Cost(1_000_000),
+            written: Cost(12_000_000),
             output: Cost(20_000_000),
         };
-        let usage = Usage {
-            input: Tokens(1000),
-            cached: Tokens(400),
-            output: Tokens(100),
-            cost: Cost::ZERO,
+        let counts = Counts {
+            input: 1000,
+            cached: 400,
+            written: 100,
+            output: 100,
+            reasoning: 50,
         };
-        assert_eq!(price.charge(usage).cost, Cost(6000 + 400 + 2000));
+        assert_eq!(price.cost(&counts), Cost(5000 + 400 + 1200 + 2000));
     }
 }

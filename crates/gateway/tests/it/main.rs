@@ -1,0 +1,4 @@
+//! The gateway against a loopback model server.
+
+mod provider;
+mod server;
