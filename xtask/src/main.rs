@@ -1,5 +1,6 @@
 //! All automation of the project: `cargo xtask VERB`.
 
+mod bench;
 mod chaos;
 mod contract;
 mod test;
@@ -27,6 +28,11 @@ enum Verb {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Run a benchmark beside its peer or limit, and print each figure with its goal.
+    Bench {
+        /// Which one.
+        name: bench::Bench,
+    },
     /// Run the real agent CLIs against the loopback model server; names what has changed.
     Contract,
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
@@ -37,6 +43,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
+        Verb::Bench { name } => bench::run(name),
         Verb::Contract => contract::run(),
         Verb::Tidy => tidy::run(),
     }

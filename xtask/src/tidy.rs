@@ -34,6 +34,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("maestria-cli", &["maestria-kernel", "maestria-server"]),
     ("maestria-testkit", &["maestria-kernel"]),
+    ("maestria-benches", &["maestria-sandbox", "maestria-testkit"]),
     ("xtask", &["maestria-testkit"]),
 ];
 

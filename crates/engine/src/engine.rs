@@ -24,6 +24,9 @@ const NEWS: usize = 4096;
 /// How long a command to a run in another process waits for its answer.
 const ANSWER: Duration = Duration::from_secs(15);
 
+/// How often it looks for that answer.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// What the engine is plugged into.
 #[derive(Clone)]
 pub struct Ports {
@@ -227,10 +230,25 @@ impl Engine {
             match store.answered(id, number).await? {
                 Some(Ok(())) => return Ok(()),
                 Some(Err(refused)) => return Err(EngineError::RefusedElsewhere(refused)),
-                None => tokio::time::sleep(Duration::from_millis(50)).await,
+                None => {}
+            }
+            // A driver may end with the command unread; then it is ours to answer.
+            match Lease::take(&self.locks, id) {
+                Ok(_lease) => self.answer_inbox(id).await?,
+                Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }
         Err(EngineError::NoAnswer { run: id, holder })
+    }
+
+    async fn answer_inbox(&self, id: RunId) -> Result<(), EngineError> {
+        let mut book = self.open(id).await?;
+        for posted in self.ports.store.inbox(id).await? {
+            let taken = book.take(&posted.command, Vec::new()).await?;
+            let refused = taken.err().map(|refused| refused.to_string());
+            self.ports.store.answer(id, posted.number, refused).await?;
+        }
+        Ok(())
     }
 
     async fn open(&self, id: RunId) -> Result<Book, EngineError> {

@@ -25,7 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             memory: Some(2 << 30),
-            cpu_percent: Some(50),
+            cpu_percent: Some(Self::of_machine(50)),
             processes: Some(512),
             open_files: Some(4096),
             file_size: None,
@@ -34,6 +34,12 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// A share of the whole machine as [`Limits::cpu_percent`] counts it: half of four cores is 200.
+    pub fn of_machine(percent: u32) -> u32 {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        percent.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX))
+    }
+
     /// No limit at all; core dumps stay off.
     pub fn none() -> Self {
         Self {

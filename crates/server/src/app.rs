@@ -454,7 +454,7 @@ fn cli_config(config: &Config, table: &AgentTable) -> AgentConfig {
         isolate_login: table.isolate_login,
         limits: Limits {
             memory: Some(config.worker_memory),
-            cpu_percent: Some(config.worker_cpu_percent),
+            cpu_percent: Some(Limits::of_machine(config.worker_cpu_percent)),
             processes: Some(config.worker_processes),
             open_files: Some(config.worker_files),
             file_size: None,

@@ -92,7 +92,7 @@ pub struct Config {
     pub checks_timeout: Duration,
     /// Limits of a worker: memory in bytes.
     pub worker_memory: u64,
-    /// Limits of a worker: CPU in percent of one core.
+    /// Limits of a worker: CPU in percent of the whole machine.
     pub worker_cpu_percent: u32,
     /// Limits of a worker: processes.
     pub worker_processes: u64,
@@ -133,7 +133,7 @@ impl Config {
             parallel: get.number("limits.parallel"),
             retries: get.number("limits.retries"),
             rework_rounds: get.number("limits.rework_rounds"),
-            confidence_percent: get.number("limits.confidence_percent"),
+            confidence_percent: get.percent("limits.confidence_percent"),
             review_after_secs: get.duration("limits.review_after").as_secs(),
             backoff_millis: u64::try_from(get.duration("limits.backoff").as_millis()).unwrap_or(u64::MAX),
             decision_expires_secs: get.duration("limits.decision_expires").as_secs(),
@@ -170,7 +170,7 @@ impl Config {
             checks: get.words("checks.command"),
             checks_timeout: get.duration("checks.timeout"),
             worker_memory: get.bytes("workers.memory"),
-            worker_cpu_percent: get.number("workers.cpu_percent"),
+            worker_cpu_percent: get.percent("workers.cpu_percent"),
             worker_processes: get.number("workers.processes"),
             worker_files: get.number("workers.files"),
             idle_timeout: get.duration("workers.idle_timeout"),

@@ -26,6 +26,7 @@
 //! | act | effect |
 //! | --- | --- |
 //! | `{"say":"…"}` | a message |
+//! | `{"say_times":[n,"…"]}` | the same message n times |
 //! | `{"write":{"path":P,"content":C}}` | asks the host, writes when allowed (what the host rewrote, if it did) |
 //! | `{"shell":"CMD"}` | asks the host, runs `sh -c CMD` when allowed |
 //! | `{"refused_write":{"path":P}}` | a write the CLI itself refuses without asking, as truthfully little reported as by the real one |

@@ -124,21 +124,12 @@ impl Default for AgentConfig {
             isolate_login: false,
             login_from: None,
             trust_project: false,
-            limits: limits(),
+            limits: Limits::default(),
             idle_seconds: 600,
             most_seconds: 3600,
             linger_seconds: 30,
             grace_seconds: 5,
         }
-    }
-}
-
-/// Half of the machine's processors, where the sandbox counts in percent of one.
-fn limits() -> Limits {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    Limits {
-        cpu_percent: u32::try_from(50 * processors).ok(),
-        ..Limits::default()
     }
 }
 

@@ -70,6 +70,7 @@ fn mistakes_are_named_with_place_and_remedy() {
         ("[providers.p]\nmodels = [\"m\"]\n", "`providers.p.dialect` is missing"),
         ("[checks]\ntimeout = \"5 lightyears\"\n", "expected a duration such as"),
         ("[shares]\ngemini = [50, 40]\n", "two percentages"),
+        ("[workers]\ncpu_percent = 0\n", "a percentage from 1 to 100"),
         ("[limits\n", "c.toml:"),
     ];
     for (file, expected) in cases {

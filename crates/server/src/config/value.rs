@@ -56,6 +56,14 @@ impl Reader<'_> {
         read.unwrap_or_default()
     }
 
+    pub(super) fn percent<T: TryFrom<i64> + Default>(&mut self, key: &str) -> T {
+        let read = self.read(key, "a percentage from 1 to 100", |v| {
+            let percent = v.as_integer().filter(|n| (1..=100).contains(n));
+            percent.and_then(|n| T::try_from(n).ok())
+        });
+        read.unwrap_or_default()
+    }
+
     pub(super) fn duration(&mut self, key: &str) -> Duration {
         let text = |v: &Value| v.as_str().and_then(parse_duration);
         self.read(key, "a duration such as \"30s\", \"15m\", \"2h\" or \"7d\"", text)

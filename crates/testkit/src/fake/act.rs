@@ -80,6 +80,7 @@ pub(crate) fn play(agent: &mut dyn Agent, plan: &Plan, wire: &mut Wire) -> ExitC
 fn perform(agent: &mut dyn Agent, wire: &mut Wire, act: &Act) -> End {
     match act {
         Act::Say(text) => agent.say(wire, text),
+        Act::SayTimes(times, text) => (0..*times).for_each(|_| agent.say(wire, text)),
         Act::Write { path, content } => return write(agent, wire, path, content),
         Act::Shell(command) => return shell(agent, wire, command),
         Act::RefusedWrite { path } => agent.refuse_write(wire, path),

@@ -24,6 +24,8 @@ pub enum PlanError {
 pub enum Act {
     /// A message.
     Say(String),
+    /// The same message so many times.
+    SayTimes(usize, String),
     /// A write the host is asked about.
     Write {
         /// Relative to the working directory.

@@ -1,0 +1,94 @@
+//! One turn of a worker through maestria beside the same CLI started by hand, both on the same scripted model.
+
+use crate::scene::{Scene, TASK, WRITTEN, agent_table};
+use anyhow::ensure;
+use maestria_benches::{Figure, Table, finish, median};
+use maestria_testkit::RealCli;
+use std::{
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+const PAIRS: usize = 7;
+
+pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
+    for (cli, name) in [
+        (RealCli::Claude, "a turn of Claude Code, by hand = 1"),
+        (RealCli::Codex, "a turn of Codex, by hand = 1"),
+        (RealCli::Gemini, "a turn of Gemini, by hand = 1"),
+    ] {
+        let mut pairs = Vec::new();
+        for _ in 0..PAIRS {
+            let Some(hand) = by_hand(scene, cli)? else { break };
+            pairs.push((through_maestria(scene, cli)?, hand));
+        }
+        if pairs.is_empty() {
+            continue;
+        }
+        let of = |f: fn(&(f64, f64)) -> f64| median(&pairs.iter().map(f).collect::<Vec<_>>());
+        let beside = format!(
+            "{:.0} ms with worktree, judgement and commit; by hand {:.0} ms",
+            of(|p| p.0),
+            of(|p| p.1)
+        );
+        table.show(&Figure::at_most(name, of(|p| p.0 / p.1), "×", 1.05, beside));
+    }
+    Ok(())
+}
+
+/// Milliseconds of the CLI's one-shot mode, from its start to its end.
+fn by_hand(scene: &Scene, cli: RealCli) -> anyhow::Result<Option<f64>> {
+    let home = scene.folder()?;
+    let Some(launch) = scene.launch(cli, &home)? else {
+        return Ok(None);
+    };
+    let cwd = scene.repository()?;
+    let mut command = Command::new(&launch.program);
+    command.args(&launch.args).args(one_shot(cli)).env_clear();
+    command.envs(launch.env.iter().map(|(name, value)| (name, value)));
+    command
+        .current_dir(&cwd)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let begun = Instant::now();
+    let finished = finish(command.spawn()?, begun)?;
+    ensure!(finished.status.success(), "{} by hand: {}", cli.name(), finished.status);
+    ensure!(cwd.join(WRITTEN).exists(), "{} by hand wrote nothing", cli.name());
+    Ok(Some(finished.wall.as_secs_f64() * 1000.0))
+}
+
+/// Arguments with which a person lets the CLI do the task, edits allowed.
+pub(crate) fn one_shot(cli: RealCli) -> Vec<&'static str> {
+    match cli {
+        RealCli::Claude | RealCli::ClaudeAcp | RealCli::Opencode => vec![
+            "-p",
+            TASK,
+            "--output-format",
+            "stream-json",
+            "--verbose",
+            "--permission-mode",
+            "acceptEdits",
+        ],
+        RealCli::Codex => vec!["exec", "--json", "--sandbox", "workspace-write", TASK],
+        RealCli::Gemini => vec![
+            "-p",
+            TASK,
+            "--output-format",
+            "stream-json",
+            "--approval-mode",
+            "auto_edit",
+        ],
+    }
+}
+
+/// Milliseconds from the decision to dispatch the task until its outcome is stored.
+fn through_maestria(scene: &Scene, cli: RealCli) -> anyhow::Result<f64> {
+    let home = scene.folder()?;
+    let Some(launch) = scene.launch(cli, &home)? else {
+        anyhow::bail!("{} has gone", cli.name());
+    };
+    let told = scene.run(&home, &agent_table(cli.name(), &launch), &[])?;
+    ensure!(told.count("task.merged") == 1, "{}: {:#?}", cli.name(), told.events);
+    Ok((told.first("task.finished")? - told.first("task.dispatched")?) as f64)
+}

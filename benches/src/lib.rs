@@ -1,0 +1,11 @@
+//! What every benchmark needs: whole processes timed from outside, medians of interleaved repetitions, and a table that
+//! puts each figure beside its goal.
+//!
+//! Machines are noisy, so a figure is a median, and wherever a peer exists it is a ratio between the two of one pair,
+//! taken one right after the other. No benchmark reads the ambient environment for a key, a token or an address.
+
+mod process;
+mod table;
+
+pub use process::{Finished, Program, finish};
+pub use table::{Figure, Table, median};

@@ -1,0 +1,34 @@
+//! `cargo xtask bench NAME`: builds everything that a benchmark needs, optimised, and runs it.
+
+use anyhow::{Context as _, ensure};
+use std::{path::PathBuf, process::Command};
+
+/// Builds and runs a benchmark. Its programs get only what it gives them; it needs nothing of the environment.
+pub(crate) fn run(name: Bench) -> anyhow::Result<()> {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release"])
+        .args(["-p", "maestria-cli", "-p", "maestria-testkit", "-p", "maestria-benches"])
+        .status()?;
+    ensure!(built.success(), "building the benchmarks failed");
+    let program = |name: &str| -> anyhow::Result<PathBuf> {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+        Ok(std::path::absolute(target.join("release").join(name))?)
+    };
+    let mut bench = match name {
+        Bench::Supervise => {
+            let mut bench = Command::new(program("bench-supervise")?);
+            bench.args([program("maestria")?, program("fake-agent")?]);
+            bench
+        }
+    };
+    let status = bench.status().context("starting the benchmark")?;
+    ensure!(status.success(), "the benchmark failed: {status}");
+    Ok(())
+}
+
+/// The benchmarks.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Bench {
+    /// What supervision costs, what it holds, and what it never leaves behind.
+    Supervise,
+}
