@@ -1,7 +1,7 @@
 //! One call, tried until it has content: other keys, other providers, other models, and again after a while.
 
 use crate::{
-    gateway::Core,
+    core::Core,
     lane::{Lane, UnderWay},
     provider::{Blame, Failure, Opened, Outgoing},
     wire::{Ask, Kind, Losses},
@@ -50,7 +50,11 @@ pub(crate) async fn open(
 ) -> Result<Begun, GaveUp> {
     let mut retries = 0;
     let mut worst: Option<Failure> = None;
-    let most = targets.iter().map(|t| core.providers[t.provider].patience.retries).max().unwrap_or(0);
+    let most = targets
+        .iter()
+        .map(|t| core.providers[t.provider].patience.retries)
+        .max()
+        .unwrap_or(0);
     for round in 0..=most {
         for (place, target) in targets.iter().enumerate() {
             let provider = &core.providers[target.provider];
@@ -64,7 +68,10 @@ pub(crate) async fn open(
                     Err(failure) => return Err(GaveUp { failure, retries }),
                 };
                 let started = Instant::now();
-                match provider.open(&core.client, lane.key.as_deref(), ask.as_deref(), &outgoing).await {
+                match provider
+                    .open(&core.client, lane.key.as_deref(), ask.as_deref(), &outgoing)
+                    .await
+                {
                     Ok(opened) => {
                         let under_way = trial.succeeded(started.elapsed());
                         return Ok(Begun {
@@ -113,7 +120,13 @@ fn pause(core: &Core, targets: &[Target], round: u32, worst: Option<&Failure>) -
     let now = Instant::now();
     let patience = &core.providers[targets.first()?.provider].patience;
     let lanes = targets.iter().flat_map(|t| core.lanes_of(t.provider));
-    let soonest = lanes.map(|l| core.lanes[l].rests_until(now).map_or(Duration::ZERO, |until| until - now)).min()?;
+    let soonest = lanes
+        .map(|l| {
+            core.lanes[l]
+                .rests_until(now)
+                .map_or(Duration::ZERO, |until| until - now)
+        })
+        .min()?;
     let backoff = jittered(patience.backoff.saturating_mul(1 << round.min(10)));
     let wait = soonest.max(backoff);
     (wait <= patience.longest_wait).then_some(wait)
@@ -129,7 +142,10 @@ fn all_rest(core: &Core, targets: &[Target]) -> Failure {
     let now = Instant::now();
     let lanes = targets.iter().flat_map(|t| core.lanes_of(t.provider));
     let soonest = lanes.filter_map(|l| core.lanes[l].rests_until(now)).min();
-    let names: Vec<&str> = targets.iter().map(|t| core.providers[t.provider].name.as_str()).collect();
+    let names: Vec<&str> = targets
+        .iter()
+        .map(|t| core.providers[t.provider].name.as_str())
+        .collect();
     let message = format!("{} failed lately and is given a rest", names.join(", "));
     let mut failure = Failure::provider(message);
     failure.fault.retry_after = soonest.map(|until| (until - now).as_secs() + 1);
@@ -156,7 +172,8 @@ impl Trial {
     }
 
     fn failed(mut self, failure: &Failure) {
-        self.lane.failed(failure.blame, failure.fault.retry_after, Instant::now());
+        self.lane
+            .failed(failure.blame, failure.fault.retry_after, Instant::now());
         self.under_way = None;
     }
 }

@@ -2,9 +2,8 @@
 
 use crate::{
     attempt::{self, GaveUp, Target},
-    lane::{Balance, Lane, LaneStatus, Turns},
-    price::Price,
-    provider::{ConfigError, Failure, Opened, Provider, ProviderConfig, http::Client},
+    core::{Core, Setup},
+    provider::{ConfigError, Failure, Opened, Provider, ProviderConfig},
     wire::{Answer, Ask, Piece},
 };
 use maestria_kernel::{
@@ -12,66 +11,7 @@ use maestria_kernel::{
     model::{ModelError, ModelReply, ModelRequest},
     port::{Boxed, Models},
 };
-use std::{fmt, sync::Arc, time::Instant};
-
-/// What every way into the gateway shares.
-#[derive(Debug)]
-pub(crate) struct Core {
-    pub(crate) providers: Vec<Provider>,
-    pub(crate) lanes: Vec<Arc<Lane>>,
-    pub(crate) turns: Turns,
-    pub(crate) balance: Balance,
-    pub(crate) client: Client,
-}
-
-impl Core {
-    pub(crate) fn new(configs: Vec<ProviderConfig>, balance: Balance) -> Result<Self, ConfigError> {
-        let providers = configs.into_iter().map(Provider::new).collect::<Result<Vec<_>, _>>()?;
-        let lane = |(place, provider): (usize, &Provider)| {
-            let weight = provider.weight;
-            let keys = provider.keys.iter();
-            keys.map(|key| Arc::new(Lane::new(place, key.clone(), weight))).collect::<Vec<_>>()
-        };
-        Ok(Self {
-            lanes: providers.iter().enumerate().flat_map(lane).collect(),
-            providers,
-            turns: Turns::default(),
-            balance,
-            client: Client::default(),
-        })
-    }
-
-    /// The places of a provider's lanes.
-    pub(crate) fn lanes_of(&self, provider: usize) -> Vec<usize> {
-        (0..self.lanes.len()).filter(|lane| self.lanes[*lane].provider == provider).collect()
-    }
-
-    /// What a target costs.
-    pub(crate) fn price(&self, target: &Target) -> Price {
-        if self.providers[target.provider].local {
-            Price::FREE
-        } else {
-            Price::of(&target.model)
-        }
-    }
-
-    /// All lanes, for people.
-    pub(crate) fn status(&self) -> Vec<LaneStatus> {
-        let now = Instant::now();
-        let mut numbers = vec![0; self.providers.len()];
-        let status = |lane: &Arc<Lane>| {
-            numbers[lane.provider] += 1;
-            LaneStatus {
-                provider: self.providers[lane.provider].name.clone(),
-                key: numbers[lane.provider],
-                usable: lane.rests_until(now).is_none(),
-                under_way: lane.under_way(),
-                median: lane.latency().map(|(median, _)| median),
-            }
-        };
-        self.lanes.iter().map(status).collect()
-    }
-}
+use std::{fmt, sync::Arc};
 
 /// All providers behind the kernel's port.
 #[derive(Clone)]
@@ -81,7 +21,9 @@ pub struct Gateway {
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.core.providers.iter().map(|p| &p.name)).finish()
+        f.debug_set()
+            .entries(self.core.providers.iter().map(|p| &p.name))
+            .finish()
     }
 }
 
@@ -92,17 +34,27 @@ impl Gateway {
     /// [`ConfigError`] for the first provider that cannot be used as it is configured.
     pub fn new(configs: Vec<ProviderConfig>) -> Result<Self, ConfigError> {
         Ok(Self {
-            core: Arc::new(Core::new(configs, Balance::default())?),
+            core: Arc::new(Core::new(Setup {
+                providers: configs,
+                ..Setup::default()
+            })?),
         })
     }
 
-    async fn ask(&self, request: ModelRequest, on_text: &(dyn Fn(&str) + Send + Sync)) -> Result<ModelReply, ModelError> {
+    async fn ask(
+        &self,
+        request: ModelRequest,
+        on_text: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
         let core = &self.core;
         let named = |p: &Provider| p.name == request.model.provider;
         let Some(provider) = core.providers.iter().position(named) else {
             let names: Vec<&str> = core.providers.iter().map(|p| p.name.as_str()).collect();
             let wanted = &request.model.provider;
-            let detail = format!("no provider `{wanted}` is configured; configured are: {}", names.join(", "));
+            let detail = format!(
+                "no provider `{wanted}` is configured; configured are: {}",
+                names.join(", ")
+            );
             return Err(ModelError::Unknown { detail });
         };
         let target = Target {
@@ -151,8 +103,9 @@ async fn hear(
     };
     match opened {
         Opened::Pieces(pieces) => take(pieces),
-        Opened::Whole(body) => {
-            let body = serde_json::from_slice(&body).map_err(|e| Failure::provider(format!("its answer is no JSON: {e}")))?;
+        Opened::Whole(body, _) => {
+            let body =
+                serde_json::from_slice(&body).map_err(|e| Failure::provider(format!("its answer is no JSON: {e}")))?;
             take(dialect.map(|d| d.read_document(&body)).unwrap_or_default());
         }
         Opened::Stream(mut stream) => {

@@ -78,7 +78,7 @@ struct Health {
 }
 
 /// A lane as a face shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct LaneStatus {
     /// The provider.
     pub provider: String,
@@ -89,7 +89,7 @@ pub struct LaneStatus {
     /// Calls under way.
     pub under_way: usize,
     /// Median time to the first content, if it is known.
-    pub median: Option<Duration>,
+    pub median_millis: Option<u64>,
 }
 
 impl Lane {
@@ -201,6 +201,11 @@ impl Drop for UnderWay {
 pub(crate) struct Turns(AtomicUsize);
 
 impl Turns {
+    /// The number of the next turn.
+    pub(crate) fn next(&self) -> usize {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// Picks one of `lanes` (places in `all`) that may be used now.
     pub(crate) fn pick(
         &self,
@@ -212,7 +217,7 @@ impl Turns {
         if lanes.is_empty() {
             return None;
         }
-        let turn = self.0.fetch_add(1, Ordering::Relaxed);
+        let turn = self.next();
         let mut order: Vec<usize> = lanes.to_vec();
         match balance {
             Balance::RoundRobin => order.rotate_left(turn % lanes.len()),

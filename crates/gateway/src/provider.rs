@@ -5,7 +5,7 @@ pub(crate) mod failure;
 pub(crate) mod http;
 pub(crate) mod playbook;
 
-pub(crate) use answer::{Opened, Stream};
+pub(crate) use answer::{Chunk, Opened, Stream};
 pub(crate) use failure::{Blame, Failure};
 
 use crate::wire::{Ask, Dialect, Losses, Piece};
@@ -163,7 +163,11 @@ pub(crate) struct Outgoing {
 
 impl Provider {
     pub(crate) fn new(config: ProviderConfig) -> Result<Self, ConfigError> {
-        let keys = if config.keys.is_empty() { vec![None] } else { config.keys.iter().cloned().map(Some).collect() };
+        let keys = if config.keys.is_empty() {
+            vec![None]
+        } else {
+            config.keys.iter().cloned().map(Some).collect()
+        };
         let way = way(&config)?;
         if let Way::Http { dialect, .. } = &way {
             for key in config.keys.iter() {
@@ -229,7 +233,13 @@ impl Provider {
     }
 
     /// Opens a call: returns when the answer has begun, or is there. Nothing of a failed call was content.
-    pub(crate) async fn open(&self, client: &http::Client, key: Option<&str>, ask: Option<&Ask>, call: &Outgoing) -> Result<Opened, Failure> {
+    pub(crate) async fn open(
+        &self,
+        client: &http::Client,
+        key: Option<&str>,
+        ask: Option<&Ask>,
+        call: &Outgoing,
+    ) -> Result<Opened, Failure> {
         match &self.way {
             Way::Http { dialect, base } => {
                 let uri = format!("{base}{}", call.path);
@@ -241,7 +251,9 @@ impl Provider {
             }
             Way::Playbook(playbook) => match ask {
                 Some(ask) => playbook.answer(ask).map(Opened::Pieces),
-                None => Err(Failure::request("a playbook answers only questions to a model".to_owned())),
+                None => Err(Failure::request(
+                    "a playbook answers only questions to a model".to_owned(),
+                )),
             },
         }
     }
@@ -265,7 +277,10 @@ impl Provider {
 fn way(config: &ProviderConfig) -> Result<Way, ConfigError> {
     let provider = || config.name.clone();
     if config.dialect == "playbook" {
-        let script = |what: String| ConfigError::Script { provider: provider(), what };
+        let script = |what: String| ConfigError::Script {
+            provider: provider(),
+            what,
+        };
         let text = match (&config.script_text, &config.script) {
             (Some(text), _) => text.clone(),
             (None, Some(path)) => {
@@ -286,7 +301,11 @@ fn way(config: &ProviderConfig) -> Result<Way, ConfigError> {
             dialect: config.dialect.clone(),
         });
     };
-    let base = config.base_url.as_deref().unwrap_or(dialect.usual_url()).trim_end_matches('/');
+    let base = config
+        .base_url
+        .as_deref()
+        .unwrap_or(dialect.usual_url())
+        .trim_end_matches('/');
     let uri: Option<hyper::Uri> = base.parse().ok();
     if !uri.is_some_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some()) {
         return Err(ConfigError::Url {

@@ -174,6 +174,20 @@ impl Dialect {
         }
     }
 
+    /// Ends a stream that went on in this dialect until the provider failed.
+    pub fn break_off(self, fault: &Fault, request: &str, out: &mut Vec<u8>) {
+        let error = self.error(fault, request);
+        match self {
+            Self::OpenAi | Self::Gemini => sse::data(&error, out),
+            Self::Anthropic => sse::named("error", &error, out),
+            Self::Responses => {
+                let code = fault.kind.code();
+                let event = serde_json::json!({"type": "error", "code": code, "message": fault.message, "param": null});
+                sse::named("error", &event, out);
+            }
+        }
+    }
+
     /// A failure as a client of this dialect expects it.
     pub fn error(self, fault: &Fault, request: &str) -> Value {
         match self {
@@ -215,7 +229,10 @@ impl Reader {
         let event: Value = match serde_json::from_slice(data) {
             Ok(event) => event,
             Err(error) => {
-                out.push(Piece::Fault(Fault::new(Kind::Upstream, format!("an event is no JSON: {error}"))));
+                out.push(Piece::Fault(Fault::new(
+                    Kind::Upstream,
+                    format!("an event is no JSON: {error}"),
+                )));
                 return;
             }
         };

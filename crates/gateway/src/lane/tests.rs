@@ -6,13 +6,18 @@ use std::{
 };
 
 fn lanes(weights: &[u32]) -> Vec<Arc<Lane>> {
-    weights.iter().map(|weight| Arc::new(Lane::new(0, None, *weight))).collect()
+    weights
+        .iter()
+        .map(|weight| Arc::new(Lane::new(0, None, *weight)))
+        .collect()
 }
 
 fn picks(balance: Balance, all: &[Arc<Lane>], times: usize) -> Vec<usize> {
     let turns = Turns::default();
     let places: Vec<usize> = (0..all.len()).collect();
-    (0..times).filter_map(|_| turns.pick(balance, all, &places, Instant::now())).collect()
+    (0..times)
+        .filter_map(|_| turns.pick(balance, all, &places, Instant::now()))
+        .collect()
 }
 
 #[test]
@@ -69,7 +74,11 @@ fn a_lane_rests_as_long_as_it_was_told() {
     all[0].failed(Blame::Rate, Some(7), now);
     assert_eq!(all[0].rests_until(now), Some(now + Duration::from_secs(7)));
     all[0].failed(Blame::Rate, Some(u64::MAX), now);
-    assert_eq!(all[0].rests_until(now), None, "a wait beyond all time is no wait, and no overflow");
+    assert_eq!(
+        all[0].rests_until(now),
+        None,
+        "a wait beyond all time is no wait, and no overflow"
+    );
 }
 
 #[test]

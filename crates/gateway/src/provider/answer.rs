@@ -25,8 +25,8 @@ const HELD: usize = 1 << 20;
 /// A call whose answer has begun.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    /// The whole answer as it came.
-    Whole(Bytes),
+    /// The whole answer as it came, and what the provider counted.
+    Whole(Bytes, Option<Counts>),
     /// A stream that has content.
     Stream(Box<Stream>),
     /// The whole answer, in no dialect.
@@ -42,19 +42,27 @@ pub(crate) async fn open(
 ) -> Result<Opened, Failure> {
     let (head, body) = response.into_parts();
     if !head.status.is_success() {
-        let words = collect(body, REFUSAL, silence).await.unwrap_or_else(|(so_far, _)| so_far);
+        let words = collect(body, REFUSAL, silence)
+            .await
+            .unwrap_or_else(|(so_far, _)| so_far);
         return Err(Failure::refused(head.status, &head.headers, &words));
     }
-    let kind = head.headers.get("content-type").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let kind = head
+        .headers
+        .get("content-type")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
     if stream && !kind.starts_with("application/json") {
-        return Stream::open(dialect, body, silence).await.map(|s| Opened::Stream(Box::new(s)));
+        return Stream::open(dialect, body, silence)
+            .await
+            .map(|s| Opened::Stream(Box::new(s)));
     }
     let whole = collect(body, WHOLE, silence).await.map_err(|(_, failure)| failure)?;
     let skimmed = skim(&whole).map_err(|what| Failure::provider(format!("its answer is no JSON: {what}")))?;
     if let Some(fault) = skimmed.fault() {
         return Err(Failure::of_fault(fault));
     }
-    Ok(Opened::Whole(whole))
+    Ok(Opened::Whole(whole, skimmed.counts(dialect)))
 }
 
 /// The whole body, or what of it had come when it failed.
@@ -71,7 +79,10 @@ async fn collect(mut body: Incoming, most: usize, silence: Duration) -> Result<B
                 whole.extend_from_slice(&chunk[..chunk.len().min(most.saturating_sub(whole.len()))]);
                 first.get_or_insert(chunk);
                 if whole.len() >= most {
-                    return Err((whole.into(), Failure::provider(format!("its answer is longer than {most} bytes"))));
+                    return Err((
+                        whole.into(),
+                        Failure::provider(format!("its answer is longer than {most} bytes")),
+                    ));
                 }
             }
             Ok(None) => return Ok(whole.into()),
@@ -97,7 +108,6 @@ async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>, F
 /// A stream that has content.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    dialect: Dialect,
     body: Incoming,
     silence: Duration,
     events: Events,
@@ -118,7 +128,6 @@ pub(crate) struct Chunk {
 impl Stream {
     async fn open(dialect: Dialect, body: Incoming, silence: Duration) -> Result<Self, Failure> {
         let mut stream = Self {
-            dialect,
             body,
             silence,
             events: Events::default(),
@@ -143,7 +152,9 @@ impl Stream {
                 None => stream.read_end(&mut pieces),
             }
             // A failure together with content counts as one after it.
-            let content = pieces[seen..].iter().position(|p| p.is_content() || matches!(p, Piece::Stop(_)));
+            let content = pieces[seen..]
+                .iter()
+                .position(|p| p.is_content() || matches!(p, Piece::Stop(_)));
             let fault = pieces[seen..].iter().position(|p| matches!(p, Piece::Fault(_)));
             match (content, fault) {
                 (content, Some(at)) if content.is_none_or(|c| at < c) => {
@@ -169,7 +180,11 @@ impl Stream {
     /// Why a stream had nothing in it: perhaps it was a document.
     fn empty(&self, held: &[Bytes]) -> Failure {
         let whole = held.concat();
-        match serde_json::from_slice::<Value>(&whole).ok().as_ref().and_then(super::failure::message_of) {
+        match serde_json::from_slice::<Value>(&whole)
+            .ok()
+            .as_ref()
+            .and_then(super::failure::message_of)
+        {
             Some(message) => Failure::of_fault(Fault::new(Kind::Upstream, message)),
             None => Failure::provider("the stream ended before the answer did"),
         }
@@ -188,7 +203,10 @@ impl Stream {
             Some(bytes) => {
                 self.read(&bytes, &mut pieces)?;
                 self.note_stop(&pieces);
-                Ok(Some(Chunk { bytes: vec![bytes], pieces }))
+                Ok(Some(Chunk {
+                    bytes: vec![bytes],
+                    pieces,
+                }))
             }
             None => {
                 self.read_end(&mut pieces);
@@ -196,7 +214,10 @@ impl Stream {
                 if !self.stopped {
                     return Err(Failure::provider("the stream ended before the answer did"));
                 }
-                let rest = Chunk { bytes: Vec::new(), pieces };
+                let rest = Chunk {
+                    bytes: Vec::new(),
+                    pieces,
+                };
                 Ok((!rest.pieces.is_empty()).then_some(rest))
             }
         }
@@ -217,16 +238,11 @@ impl Stream {
     fn note_stop(&mut self, pieces: &[Piece]) {
         self.stopped |= pieces.iter().any(|p| matches!(p, Piece::Stop(_) | Piece::Fault(_)));
     }
-
-    /// The dialect it comes in.
-    pub(crate) const fn dialect(&self) -> Dialect {
-        self.dialect
-    }
 }
 
 /// What the gateway itself needs to know of a whole answer that it passes on unread.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Skimmed {
+struct Skimmed {
     #[serde(default)]
     usage: Value,
     #[serde(default, rename = "usageMetadata")]
@@ -236,7 +252,7 @@ pub(crate) struct Skimmed {
 }
 
 /// Reads only what is needed of a whole answer.
-pub(crate) fn skim(whole: &[u8]) -> Result<Skimmed, String> {
+fn skim(whole: &[u8]) -> Result<Skimmed, String> {
     serde_json::from_slice(whole).map_err(|e| e.to_string())
 }
 
@@ -251,7 +267,7 @@ impl Skimmed {
     }
 
     /// What the provider counted, if it did.
-    pub(crate) fn counts(self, dialect: Dialect) -> Option<Counts> {
+    fn counts(self, dialect: Dialect) -> Option<Counts> {
         let mut body = serde_json::json!({});
         body["usage"] = self.usage;
         body["usageMetadata"] = self.usage_metadata;

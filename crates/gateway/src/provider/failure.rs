@@ -77,7 +77,10 @@ impl Failure {
 
     /// A refusal by its status, headers and body.
     pub(crate) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
-        let wait = headers.get("retry-after").and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse::<f64>().ok());
+        let wait = headers
+            .get("retry-after")
+            .and_then(|v| v.to_str().ok())
+            .and_then(|v| v.trim().parse::<f64>().ok());
         let value: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
         let words = message_of(&value).unwrap_or_else(|| String::from_utf8_lossy(body).trim().to_owned());
         let message = format!("HTTP {}: {words}", status.as_u16());
@@ -107,8 +110,16 @@ impl Failure {
     /// A failure told inside a stream or document that began well.
     pub(crate) fn of_fault(fault: Fault) -> Self {
         match fault.kind {
-            Kind::Limited => Self { fault, blame: Blame::Rate, provider: String::new() },
-            Kind::Overloaded | Kind::TimedOut => Self { fault, blame: Blame::Provider, provider: String::new() },
+            Kind::Limited => Self {
+                fault,
+                blame: Blame::Rate,
+                provider: String::new(),
+            },
+            Kind::Overloaded | Kind::TimedOut => Self {
+                fault,
+                blame: Blame::Provider,
+                provider: String::new(),
+            },
             _ => Self::by_words(fault.message),
         }
     }
@@ -117,15 +128,31 @@ impl Failure {
     fn by_words(message: String) -> Self {
         let (kind, blame) = if says(
             &message,
-            &["context length", "context_length", "prompt is too long", "too many tokens", "maximum context",
-              "input token count"],
+            &[
+                "context length",
+                "context_length",
+                "prompt is too long",
+                "too many tokens",
+                "maximum context",
+                "input token count",
+            ],
         ) {
             (Kind::TooLong, Blame::Request)
         } else if says(&message, &["rate limit", "rate_limit", "quota", "resource_exhausted"]) {
             (Kind::Limited, Blame::Rate)
         } else if says(&message, &["api key", "api_key", "unauthorized", "authentication"]) {
             (Kind::Unauthorised, Blame::Key)
-        } else if says(&message, &["overloaded", "unavailable", "timeout", "timed out", "internal", "no json"]) {
+        } else if says(
+            &message,
+            &[
+                "overloaded",
+                "unavailable",
+                "timeout",
+                "timed out",
+                "internal",
+                "no json",
+            ],
+        ) {
             (Kind::Overloaded, Blame::Provider)
         } else {
             (Kind::Invalid, Blame::Request)
@@ -135,7 +162,11 @@ impl Failure {
 }
 
 /// Rounded up, so that nobody comes too early.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "not negative; the cast saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "not negative; the cast saturates"
+)]
 fn whole_seconds(seconds: f64) -> u64 {
     seconds.ceil() as u64
 }

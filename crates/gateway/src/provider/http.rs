@@ -40,15 +40,22 @@ impl Client {
     ) -> Result<Response<Incoming>, Failure> {
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = uri.parse().map_err(|_| Failure::request(format!("{uri} is no address")))?;
+        *request.uri_mut() = uri
+            .parse()
+            .map_err(|_| Failure::request(format!("{uri} is no address")))?;
         *request.headers_mut() = headers;
         let secure = request.uri().scheme_str() == Some("https");
         let sent = async {
             if secure {
                 let pool = self.secure.get_or_init(|| secured(patience)).as_ref();
-                pool.map_err(|what| Failure::provider(what.clone()))?.request(request).await
+                pool.map_err(|what| Failure::provider(what.clone()))?
+                    .request(request)
+                    .await
             } else {
-                self.plain.get_or_init(|| pool(connector(patience))).request(request).await
+                self.plain
+                    .get_or_init(|| pool(connector(patience)))
+                    .request(request)
+                    .await
             }
             .map_err(|error| Failure::provider(reason(&error)))
         };

@@ -17,10 +17,7 @@
 //! ```
 
 use super::{Failure, Pieces};
-use crate::wire::{
-    Ask, Counts, Piece, Stop,
-    ask::Part,
-};
+use crate::wire::{Ask, Counts, Piece, Stop, ask::Part};
 use maestria_kernel::model::Speaker;
 use serde::Deserialize;
 use serde_json::Value;

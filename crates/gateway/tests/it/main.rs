@@ -1,4 +1,10 @@
-//! The gateway against a loopback model server.
+//! The gateway against loopback model servers.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod budgets;
+mod faults;
+mod pairs;
 mod provider;
-mod server;
+mod routing;
+mod stage;

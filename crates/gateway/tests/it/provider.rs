@@ -54,7 +54,12 @@ fn request(prompt: String) -> ModelRequest {
     }
 }
 
-async fn call(server: &ModelServer, name: &str, dialect: Dialect, script: &Script) -> (Result<ModelReply, ModelError>, String) {
+async fn call(
+    server: &ModelServer,
+    name: &str,
+    dialect: Dialect,
+    script: &Script,
+) -> (Result<ModelReply, ModelError>, String) {
     let gateway = Gateway::new(vec![config(name, dialect, server)]).unwrap();
     let heard = Mutex::new(String::new());
     let on_text = |text: &str| heard.lock().unwrap().push_str(text);
@@ -72,9 +77,17 @@ async fn every_dialect_answers_streamed_and_priced() {
         let server = ModelServer::start().await;
         let (reply, heard) = call(&server, name, dialect, &say("Grüße, dich!")).await;
         let reply = reply.unwrap();
-        assert_eq!((reply.text().as_str(), heard.as_str()), ("Grüße, dich!", "Grüße, dich!"), "{name}");
+        assert_eq!(
+            (reply.text().as_str(), heard.as_str()),
+            ("Grüße, dich!", "Grüße, dich!"),
+            "{name}"
+        );
         assert_eq!(reply.stop, Stop::End, "{name}");
-        assert!(reply.usage.input.0 > 0 && reply.usage.output.0 > 0, "{name}: {:?}", reply.usage);
+        assert!(
+            reply.usage.input.0 > 0 && reply.usage.output.0 > 0,
+            "{name}: {:?}",
+            reply.usage
+        );
         let price = Cost::of(reply.usage.input, Cost(150_000)).plus(Cost::of(reply.usage.output, Cost(600_000)));
         assert_eq!(reply.usage.cost, price, "{name}");
         let write = Script::of([Step::Write {
@@ -84,8 +97,19 @@ async fn every_dialect_answers_streamed_and_priced() {
         let (reply, _) = call(&server, name, dialect, &write).await;
         let reply = reply.unwrap();
         assert_eq!(reply.stop, Stop::Tools, "{name}");
-        let [Part::Call { name: tool, arguments, .. }] = reply.parts.as_slice() else { panic!("{name}: {reply:?}") };
-        assert_eq!((tool.as_str(), arguments["content"].as_str()), ("Write", Some("b")), "{name}");
+        let [
+            Part::Call {
+                name: tool, arguments, ..
+            },
+        ] = reply.parts.as_slice()
+        else {
+            panic!("{name}: {reply:?}")
+        };
+        assert_eq!(
+            (tool.as_str(), arguments["content"].as_str()),
+            ("Write", Some("b")),
+            "{name}"
+        );
     }
 }
 
@@ -118,7 +142,11 @@ async fn overload_is_tried_again_as_long_as_the_provider_asks() {
             });
             let started = Instant::now();
             let (reply, heard) = call(&server, name, dialect, &say("hello").fault(fault)).await;
-            assert_eq!((reply.unwrap().text(), heard.as_str()), ("hello".to_owned(), "hello"), "{name} {status}");
+            assert_eq!(
+                (reply.unwrap().text(), heard.as_str()),
+                ("hello".to_owned(), "hello"),
+                "{name} {status}"
+            );
             assert_eq!(server.asked(), 2, "{name} {status}");
             let waited = started.elapsed() >= Duration::from_secs(1);
             assert!(waited || status != 429, "{name}: Retry-After was not heeded");
@@ -135,7 +163,9 @@ async fn a_wait_that_is_too_long_is_reported_instead() {
         message: None,
     };
     let (reply, _) = call(&server, "openai", Dialect::Chat, &say("x").fault(Fault::forever(limit))).await;
-    let Err(ModelError::RateLimited { retry_after_secs, .. }) = reply else { panic!("{reply:?}") };
+    let Err(ModelError::RateLimited { retry_after_secs, .. }) = reply else {
+        panic!("{reply:?}")
+    };
     assert_eq!((retry_after_secs, server.asked()), (Some(3600), 1));
 }
 
@@ -160,13 +190,20 @@ async fn a_stream_cut_before_content_is_tried_again_and_one_cut_later_is_not() {
         let head = usize::from(matches!(name, "responses" | "anthropic"));
         let cut = Fault::once(FaultKind::Cut { after: head });
         let (reply, heard) = call(&server, name, dialect, &say("hello").fault(cut)).await;
-        assert_eq!((reply.unwrap().text(), heard.as_str()), ("hello".to_owned(), "hello"), "{name}");
+        assert_eq!(
+            (reply.unwrap().text(), heard.as_str()),
+            ("hello".to_owned(), "hello"),
+            "{name}"
+        );
         assert_eq!(server.asked(), 2, "{name}");
 
         let server = ModelServer::start().await;
         let late = Fault::once(FaultKind::Cut { after: 100 });
         let (reply, heard) = call(&server, name, dialect, &say("hello, you there").fault(late)).await;
-        assert!(matches!(reply, Err(ModelError::Unavailable { .. })), "{name}: {reply:?}");
+        assert!(
+            matches!(reply, Err(ModelError::Unavailable { .. })),
+            "{name}: {reply:?}"
+        );
         assert!(!heard.is_empty(), "{name}");
         assert_eq!(server.asked(), 1, "{name}: nothing is tried again after content");
     }
@@ -192,8 +229,15 @@ async fn an_error_after_a_200_is_one() {
         });
         let asked = server.asked();
         let (reply, _) = call(&server, name, dialect, &say("hello 3").fault(after)).await;
-        assert!(matches!(reply, Err(ModelError::Unavailable { .. })), "{name}: {reply:?}");
-        assert_eq!(server.asked(), asked + 1, "{name}: nothing is tried again after content");
+        assert!(
+            matches!(reply, Err(ModelError::Unavailable { .. })),
+            "{name}: {reply:?}"
+        );
+        assert_eq!(
+            server.asked(),
+            asked + 1,
+            "{name}: nothing is tried again after content"
+        );
     }
 }
 
@@ -212,7 +256,13 @@ async fn silence_is_not_waited_out() {
 async fn a_slow_answer_is_not_a_silent_one() {
     let server = ModelServer::start().await;
     let drip = Fault::once(FaultKind::Drip { ms: 100 });
-    let (reply, _) = call(&server, "anthropic", Dialect::Anthropic, &say("hello there").fault(drip)).await;
+    let (reply, _) = call(
+        &server,
+        "anthropic",
+        Dialect::Anthropic,
+        &say("hello there").fault(drip),
+    )
+    .await;
     assert_eq!(reply.unwrap().text(), "hello there");
     assert_eq!(server.asked(), 1);
 }
@@ -225,7 +275,13 @@ async fn arguments_that_do_not_parse_are_an_invalid_answer() {
             path: "a".to_owned(),
             content: "b".to_owned(),
         }]);
-        let (reply, _) = call(&server, name, dialect, &write.fault(Fault::forever(FaultKind::BadToolJson))).await;
+        let (reply, _) = call(
+            &server,
+            name,
+            dialect,
+            &write.fault(Fault::forever(FaultKind::BadToolJson)),
+        )
+        .await;
         let error = reply.unwrap_err();
         assert!(matches!(error, ModelError::Invalid { .. }), "{name}: {error:?}");
         assert!(error.to_string().contains("Write"), "{name}: {error}");
@@ -250,7 +306,9 @@ async fn a_provider_that_is_not_there_is_named() {
     };
     let gateway = Gateway::new(vec![config]).unwrap();
     let error = gateway.call(request("x".to_owned()), &|_| {}).await.unwrap_err();
-    let ModelError::Unavailable { provider, detail } = &error else { panic!("{error:?}") };
+    let ModelError::Unavailable { provider, detail } = &error else {
+        panic!("{error:?}")
+    };
     assert_eq!(provider, "p");
     assert!(detail.contains("cannot be reached"), "{detail}");
     assert!(!detail.contains("/chat/completions"), "{detail}");
@@ -260,7 +318,10 @@ async fn a_provider_that_is_not_there_is_named() {
 async fn an_unknown_provider_is_named_beside_those_there_are() {
     let gateway = Gateway::new(Vec::new()).unwrap();
     let error = gateway.call(request("x".to_owned()), &|_| {}).await.unwrap_err();
-    assert!(matches!(&error, ModelError::Unknown { detail } if detail.contains("`p`")), "{error:?}");
+    assert!(
+        matches!(&error, ModelError::Unknown { detail } if detail.contains("`p`")),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -271,10 +332,34 @@ fn a_provider_that_cannot_be_is_refused_by_name() {
         ..ProviderConfig::default()
     };
     let table = [
-        (ProviderConfig { dialect: "openia".to_owned(), ..base.clone() }, "`openia` is no dialect"),
-        (ProviderConfig { base_url: Some("localhost".to_owned()), ..base.clone() }, "no address"),
-        (ProviderConfig { keys: vec!["a\nb".to_owned()], ..base.clone() }, "no header can carry"),
-        (ProviderConfig { dialect: "playbook".to_owned(), ..base }, "`script` is missing"),
+        (
+            ProviderConfig {
+                dialect: "openia".to_owned(),
+                ..base.clone()
+            },
+            "`openia` is no dialect",
+        ),
+        (
+            ProviderConfig {
+                base_url: Some("localhost".to_owned()),
+                ..base.clone()
+            },
+            "no address",
+        ),
+        (
+            ProviderConfig {
+                keys: vec!["a\nb".to_owned()],
+                ..base.clone()
+            },
+            "no header can carry",
+        ),
+        (
+            ProviderConfig {
+                dialect: "playbook".to_owned(),
+                ..base
+            },
+            "`script` is missing",
+        ),
     ];
     for (config, what) in table {
         let error = Gateway::new(vec![config]).unwrap_err().to_string();

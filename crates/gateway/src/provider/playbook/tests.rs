@@ -1,8 +1,5 @@
 use super::Playbook;
-use crate::wire::{
-    Answer, Ask, Stop,
-    ask::Part,
-};
+use crate::wire::{Answer, Ask, Stop, ask::Part};
 use maestria_kernel::model::Speaker;
 use serde_json::json;
 
@@ -45,7 +42,11 @@ fn result() -> (Speaker, Part) {
 fn play(turns: &[(Speaker, Part)]) -> Answer {
     let playbook = Playbook::parse("p", SCRIPT).unwrap();
     let mut answer = Answer::default();
-    playbook.answer(&ask(turns)).unwrap().into_iter().for_each(|piece| answer.add(piece));
+    playbook
+        .answer(&ask(turns))
+        .unwrap()
+        .into_iter()
+        .for_each(|piece| answer.add(piece));
     answer.close();
     answer
 }
@@ -61,17 +62,25 @@ fn called(answer: &Answer) -> Option<&str> {
 fn the_first_rule_whose_words_all_occur_answers() {
     let both = play(&[said("make greet.sh"), said("a reviewer asks for changes")]);
     assert_eq!(called(&both), Some("write_file"));
-    let Some(Part::Call { arguments, .. }) = both.parts.first() else { panic!("{both:?}") };
+    let Some(Part::Call { arguments, .. }) = both.parts.first() else {
+        panic!("{both:?}")
+    };
     assert_eq!(arguments, &json!({"path": "greet.sh"}));
     assert_eq!(both.stop, Some(Stop::Tools));
     assert_eq!(called(&play(&[said("make greet.sh"), result()])), Some("list_files"));
-    assert_eq!(play(&[said("a plan, please")]).parts, [Part::text("{\"summary\": \"s\"}")]);
+    assert_eq!(
+        play(&[said("a plan, please")]).parts,
+        [Part::text("{\"summary\": \"s\"}")]
+    );
 }
 
 #[test]
 fn steps_are_counted_by_the_answers_since_the_last_text() {
     assert_eq!(called(&play(&[said("greet.sh")])), Some("read_file"));
-    assert_eq!(called(&play(&[said("greet.sh"), result(), said("again")])), Some("read_file"));
+    assert_eq!(
+        called(&play(&[said("greet.sh"), result(), said("again")])),
+        Some("read_file")
+    );
     let over = play(&[said("greet.sh"), result(), result()]);
     assert_eq!((over.parts, over.stop), (vec![Part::text("Done.")], Some(Stop::End)));
 }
@@ -88,7 +97,10 @@ fn a_prompt_without_a_rule_is_named() {
 fn scripts_with_mistakes_are_refused() {
     let table = [
         ("[[rule]]\nwhen = []\nsteps = []\n", "rule 1"),
-        ("[[rule]]\nwhen = []\nsteps = [{ text = \"a\", call = \"b\" }]\n", "exactly one of"),
+        (
+            "[[rule]]\nwhen = []\nsteps = [{ text = \"a\", call = \"b\" }]\n",
+            "exactly one of",
+        ),
         ("[[rule]]\nwhen = []\nstep = []\n", "unknown field"),
         ("[[rule]\n", "line 1"),
     ];

@@ -138,7 +138,11 @@ pub(in crate::wire) fn document(body: &Value, out: &mut Vec<Piece>) {
         reader.open(block, out);
         if block["type"] == "tool_use" {
             let json = block["input"].to_string();
-            out.push(if reader.answering { Piece::Text(json) } else { Piece::Arguments(json) });
+            out.push(if reader.answering {
+                Piece::Text(json)
+            } else {
+                Piece::Arguments(json)
+            });
         }
         if let Some(seal) = text(block, "/signature").filter(|s| !s.is_empty()) {
             out.push(Piece::Proof(Proof {

@@ -20,12 +20,17 @@ const MOST: u64 = 16_384;
 pub(in crate::wire) fn read(body: &Value) -> Result<Ask, Unreadable> {
     let mut f = Fields::of(body)?;
     let mut ask = Ask {
-        model: f.text("model")?.ok_or_else(|| Unreadable::new("model", "is missing"))?.to_owned(),
+        model: f
+            .text("model")?
+            .ok_or_else(|| Unreadable::new("model", "is missing"))?
+            .to_owned(),
         stream: f.flag("stream")?.unwrap_or(false),
         max_tokens: f.count("max_tokens")?,
         ..Ask::default()
     };
-    ask.system = f.get("system").map_or(Ok(Vec::new()), |s| read_content(s, &mut ask.losses))?;
+    ask.system = f
+        .get("system")
+        .map_or(Ok(Vec::new()), |s| read_content(s, &mut ask.losses))?;
     let messages = f.list("messages")?;
     if messages.is_empty() {
         return Err(Unreadable::new("messages", "is missing or empty"));
@@ -49,10 +54,19 @@ pub(in crate::wire) fn read(body: &Value) -> Result<Ask, Unreadable> {
     let output = f.get("output_config");
     if let Some(word) = output.and_then(|o| text(o, "/effort")) {
         let effort = crate::wire::openai::effort(word)?;
-        ask.thinking.get_or_insert(Thinking { effort: None, budget: None, shown: false }).effort = Some(effort);
+        ask.thinking
+            .get_or_insert(Thinking {
+                effort: None,
+                budget: None,
+                shown: false,
+            })
+            .effort = Some(effort);
     }
     let older = f.get("output_format");
-    if let Some(schema) = output.and_then(|o| o.pointer("/format/schema")).or_else(|| older?.get("schema")) {
+    if let Some(schema) = output
+        .and_then(|o| o.pointer("/format/schema"))
+        .or_else(|| older?.get("schema"))
+    {
         ask.format = Format::Schema {
             name: "answer".to_owned(),
             schema: schema.clone(),
@@ -101,7 +115,10 @@ fn read_message(ask: &mut Ask, message: &Value) -> Result<(), Unreadable> {
             return Ok(());
         }
         other => {
-            return Err(Unreadable::new("messages.role", format!("is `{other}`; there are user, assistant")));
+            return Err(Unreadable::new(
+                "messages.role",
+                format!("is `{other}`; there are user, assistant"),
+            ));
         }
     };
     let mut parts = read_content(&message["content"], &mut ask.losses)?;
@@ -118,7 +135,10 @@ fn read_content(content: &Value, losses: &mut Losses) -> Result<Vec<Part>, Unrea
     match content {
         Value::Null => Ok(Vec::new()),
         Value::String(text) => Ok(vec![Part::text(text.clone())]),
-        Value::Array(blocks) => Ok(blocks.iter().filter_map(|block| read_block(block, losses).transpose()).collect::<Result<_, _>>()?),
+        Value::Array(blocks) => Ok(blocks
+            .iter()
+            .filter_map(|block| read_block(block, losses).transpose())
+            .collect::<Result<_, _>>()?),
         _ => Err(Unreadable::new("content", "is neither text nor a list")),
     }
 }
@@ -136,7 +156,9 @@ fn read_block(block: &Value, losses: &mut Losses) -> Result<Option<Part>, Unread
         },
         "thinking" => Part::Thought {
             text: field("thinking"),
-            proof: text(block, "/signature").filter(|s| !s.is_empty()).map(|s| proof::unseal(s, FACE)),
+            proof: text(block, "/signature")
+                .filter(|s| !s.is_empty())
+                .map(|s| proof::unseal(s, FACE)),
         },
         "redacted_thinking" => Part::Thought {
             text: String::new(),
@@ -170,10 +192,18 @@ fn read_source(block: &Value) -> Option<Part> {
     let source = &block["source"];
     let name = text(block, "/title");
     match source["type"].as_str()? {
-        "base64" => Some(media::of_data(text(source, "/media_type")?, text(source, "/data")?, name)),
+        "base64" => Some(media::of_data(
+            text(source, "/media_type")?,
+            text(source, "/data")?,
+            name,
+        )),
         "text" => Some(Part::text(text(source, "/data")?)),
         "url" => {
-            let mime = if block["type"] == "document" { "application/pdf" } else { "" };
+            let mime = if block["type"] == "document" {
+                "application/pdf"
+            } else {
+                ""
+            };
             Some(Part::Media {
                 mime: mime.to_owned(),
                 source: Source::Url(text(source, "/url")?.to_owned()),
@@ -218,7 +248,11 @@ pub(in crate::wire) fn write(ask: &Ask, losses: &mut Losses) -> Value {
         .turns
         .iter()
         .map(|turn| {
-            let role = if turn.speaker == Speaker::User { "user" } else { "assistant" };
+            let role = if turn.speaker == Speaker::User {
+                "user"
+            } else {
+                "assistant"
+            };
             let blocks: Vec<Value> = turn.parts.iter().filter_map(|part| write_part(part, losses)).collect();
             json!({"role": role, "content": blocks})
         })
@@ -242,11 +276,20 @@ pub(in crate::wire) fn write(ask: &Ask, losses: &mut Losses) -> Value {
         }
     };
     // A model that thinks takes no other temperature than its own.
-    set("temperature", ask.temperature.filter(|_| !thinks).map(|t| t.min(1.0).into()));
-    losses.note_if(thinks && ask.temperature.is_some_and(|t| (t - 1.0).abs() > f64::EPSILON), "temperature");
+    set(
+        "temperature",
+        ask.temperature.filter(|_| !thinks).map(|t| t.min(1.0).into()),
+    );
+    losses.note_if(
+        thinks && ask.temperature.is_some_and(|t| (t - 1.0).abs() > f64::EPSILON),
+        "temperature",
+    );
     set("top_p", ask.top_p.filter(|_| !thinks).map(Value::from));
     set("top_k", ask.top_k.filter(|_| !thinks).map(Value::from));
-    set("stop_sequences", (!ask.stop.is_empty()).then(|| ask.stop.clone().into()));
+    set(
+        "stop_sequences",
+        (!ask.stop.is_empty()).then(|| ask.stop.clone().into()),
+    );
     set("metadata", ask.user.as_ref().map(|user| json!({"user_id": user})));
     set("cache_control", marks.then(|| json!({"type": "ephemeral"})));
     losses.note_if(ask.seed.is_some(), "seed");
@@ -312,7 +355,11 @@ fn write_thinking(ask: &Ask, max: u64, body: &mut Value, losses: &mut Losses) ->
         }
         return true;
     }
-    let budget = thinking.budget().unwrap_or(12_288).max(1_024).min(max.saturating_sub(1));
+    let budget = thinking
+        .budget()
+        .unwrap_or(12_288)
+        .max(1_024)
+        .min(max.saturating_sub(1));
     if budget < 1_024 {
         losses.note("thinking");
         return false;
@@ -332,9 +379,10 @@ fn calls_without_thoughts(ask: &Ask) -> bool {
     let newest = ask.turns.iter().rev().find(|t| t.speaker == Speaker::Assistant);
     newest.is_some_and(|turn| {
         let calls = turn.parts.iter().any(|p| matches!(p, Part::Call { .. }));
-        let thought = turn.parts.iter().any(
-            |p| matches!(p, Part::Thought { proof, .. } if proof::own(proof.as_ref(), FACE).is_some()),
-        );
+        let thought = turn
+            .parts
+            .iter()
+            .any(|p| matches!(p, Part::Thought { proof, .. } if proof::own(proof.as_ref(), FACE).is_some()));
         calls && !thought
     })
 }
@@ -344,7 +392,9 @@ fn write_format(ask: &Ask, thinks: bool, body: &mut Value, losses: &mut Losses) 
         Format::Text => {}
         Format::Json => losses.note("response_format"),
         // A tool that must be called serves every model and every schema, but not together with other tools.
-        Format::Schema { schema, strict: false, .. } if ask.tools.is_empty() && !thinks => {
+        Format::Schema {
+            schema, strict: false, ..
+        } if ask.tools.is_empty() && !thinks => {
             body["tools"] = json!([{"name": ANSWER, "description": "Gives the answer.", "input_schema": schema}]);
             body["tool_choice"] = json!({"type": "tool", "name": ANSWER});
         }
@@ -382,7 +432,9 @@ fn write_part(part: &Part, losses: &mut Losses) -> Option<Value> {
             }
             seal => json!({"type": "thinking", "thinking": text, "signature": seal}),
         },
-        Part::Call { id, name, arguments, .. } => {
+        Part::Call {
+            id, name, arguments, ..
+        } => {
             json!({"type": "tool_use", "id": id, "name": name, "input": arguments})
         }
         Part::Result { id, parts, failed, .. } => {

@@ -56,14 +56,22 @@ impl Writer {
                 self.delta(&json!({"type": "text_delta", "text": text}), out);
             }
             Piece::Thought(text) => {
-                self.ensure(Open::Thought, || json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+                self.ensure(
+                    Open::Thought,
+                    || json!({"type": "thinking", "thinking": "", "signature": ""}),
+                    out,
+                );
                 self.delta(&json!({"type": "thinking_delta", "thinking": text}), out);
             }
             Piece::Proof(proof) => self.proof(proof, out),
             Piece::Call { id, name, .. } => {
                 self.close(out);
                 self.calls = true;
-                self.start(Open::Call, &json!({"type": "tool_use", "id": id, "name": name, "input": {}}), out);
+                self.start(
+                    Open::Call,
+                    &json!({"type": "tool_use", "id": id, "name": name, "input": {}}),
+                    out,
+                );
             }
             Piece::Arguments(json) => {
                 self.delta(&json!({"type": "input_json_delta", "partial_json": json}), out);
@@ -98,7 +106,11 @@ impl Writer {
             "id": self.manner.id(), "type": "message", "role": "assistant", "model": self.manner.model,
             "content": [], "stop_reason": null, "stop_sequence": null, "usage": usage(&self.counts),
         });
-        sse::named("message_start", &json!({"type": "message_start", "message": message}), out);
+        sse::named(
+            "message_start",
+            &json!({"type": "message_start", "message": message}),
+            out,
+        );
     }
 
     fn proof(&mut self, proof: &Proof, out: &mut Vec<u8>) {
@@ -107,7 +119,11 @@ impl Writer {
             self.close(out);
             self.start(Open::Thought, &json!({"type": "redacted_thinking", "data": data}), out);
         } else {
-            self.ensure(Open::Thought, || json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+            self.ensure(
+                Open::Thought,
+                || json!({"type": "thinking", "thinking": "", "signature": ""}),
+                out,
+            );
             self.delta(&json!({"type": "signature_delta", "signature": text}), out);
         }
         self.close(out);
@@ -134,7 +150,11 @@ impl Writer {
 
     fn close(&mut self, out: &mut Vec<u8>) {
         if self.open.take().is_some() {
-            sse::named("content_block_stop", &json!({"type": "content_block_stop", "index": self.index}), out);
+            sse::named(
+                "content_block_stop",
+                &json!({"type": "content_block_stop", "index": self.index}),
+                out,
+            );
             self.index += 1;
         }
     }
@@ -181,9 +201,9 @@ fn block(part: &Part) -> Option<Value> {
                 None => json!({"type": "thinking", "thinking": text, "signature": sealed}),
             })
         }
-        Part::Call { id, name, arguments, .. } => {
-            Some(json!({"type": "tool_use", "id": id, "name": name, "input": arguments}))
-        }
+        Part::Call {
+            id, name, arguments, ..
+        } => Some(json!({"type": "tool_use", "id": id, "name": name, "input": arguments})),
         Part::Media { .. } | Part::Result { .. } => None,
     }
 }

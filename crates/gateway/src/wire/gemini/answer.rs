@@ -48,7 +48,8 @@ impl Reader {
             text: seal.to_owned(),
         });
         if let Some(name) = text(part, "/functionCall/name") {
-            let id = text(part, "/functionCall/id").map_or_else(|| format!("call_{}_{name}", self.calls), str::to_owned);
+            let id =
+                text(part, "/functionCall/id").map_or_else(|| format!("call_{}_{name}", self.calls), str::to_owned);
             self.calls += 1;
             out.push(Piece::Call {
                 id,
@@ -56,7 +57,11 @@ impl Reader {
                 proof: seal,
             });
             let arguments = &part["functionCall"]["args"];
-            out.push(Piece::Arguments(if arguments.is_null() { "{}".to_owned() } else { arguments.to_string() }));
+            out.push(Piece::Arguments(if arguments.is_null() {
+                "{}".to_owned()
+            } else {
+                arguments.to_string()
+            }));
             return;
         }
         let said = part["text"].as_str().filter(|t| !t.is_empty()).map(str::to_owned);

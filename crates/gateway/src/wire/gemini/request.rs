@@ -23,7 +23,10 @@ pub(in crate::wire) fn read(body: &Value, model: &str, stream: bool) -> Result<A
         ..Ask::default()
     };
     if f.either("cachedContent", "cached_content").is_some() {
-        return Err(Unreadable::new("cachedContent", "refers to what another provider stores; send the whole prompt"));
+        return Err(Unreadable::new(
+            "cachedContent",
+            "refers to what another provider stores; send the whole prompt",
+        ));
     }
     if let Some(system) = f.either("systemInstruction", "system_instruction") {
         let mut calls = Calls::default();
@@ -38,7 +41,12 @@ pub(in crate::wire) fn read(body: &Value, model: &str, stream: bool) -> Result<A
         let speaker = match content["role"].as_str() {
             Some("model") => Speaker::Assistant,
             Some("user" | "function" | "tool") | None => Speaker::User,
-            Some(other) => return Err(Unreadable::new("contents.role", format!("is `{other}`; there are user, model"))),
+            Some(other) => {
+                return Err(Unreadable::new(
+                    "contents.role",
+                    format!("is `{other}`; there are user, model"),
+                ));
+            }
         };
         let parts = read_parts(content, &mut calls, &mut ask.losses);
         ask.say(speaker, parts);
@@ -73,9 +81,14 @@ impl Calls {
     }
 
     fn result(&mut self, id: Option<&str>, name: &str) -> String {
-        let place = self.open.iter().position(|(open, of)| id.map_or(of == name, |id| open == id));
+        let place = self
+            .open
+            .iter()
+            .position(|(open, of)| id.map_or(of == name, |id| open == id));
         let waiting = place.and_then(|place| self.open.remove(place)).map(|(id, _)| id);
-        waiting.or_else(|| id.map(str::to_owned)).unwrap_or_else(|| format!("call_{name}"))
+        waiting
+            .or_else(|| id.map(str::to_owned))
+            .unwrap_or_else(|| format!("call_{name}"))
     }
 }
 
@@ -92,14 +105,23 @@ fn read_parts(content: &Value, calls: &mut Calls, losses: &mut Losses) -> Vec<Pa
     for part in content["parts"].as_array().into_iter().flatten() {
         let seal = field(part, "thoughtSignature", "thought_signature").as_str();
         let seal = seal.filter(|s| *s != UNSEALED).map(|s| proof::unseal(s, FACE));
-        let (data, file) = (field(part, "inlineData", "inline_data"), field(part, "fileData", "file_data"));
-        let (call, result) = (field(part, "functionCall", "function_call"), field(part, "functionResponse", "function_response"));
+        let (data, file) = (
+            field(part, "inlineData", "inline_data"),
+            field(part, "fileData", "file_data"),
+        );
+        let (call, result) = (
+            field(part, "functionCall", "function_call"),
+            field(part, "functionResponse", "function_response"),
+        );
         if part["thought"] == true {
             let text = part["text"].as_str().unwrap_or_default().to_owned();
             parts.push(Part::Thought { text, proof: seal });
         } else if let Some(text) = part["text"].as_str() {
             if seal.is_some() {
-                parts.push(Part::Thought { text: String::new(), proof: seal });
+                parts.push(Part::Thought {
+                    text: String::new(),
+                    proof: seal,
+                });
             }
             if !text.is_empty() {
                 parts.push(Part::text(text));
@@ -109,7 +131,11 @@ fn read_parts(content: &Value, calls: &mut Calls, losses: &mut Losses) -> Vec<Pa
             parts.push(Part::Call {
                 id: calls.call(call["id"].as_str(), name),
                 name: name.to_owned(),
-                arguments: if call["args"].is_object() { call["args"].clone() } else { json!({}) },
+                arguments: if call["args"].is_object() {
+                    call["args"].clone()
+                } else {
+                    json!({})
+                },
                 proof: seal,
             });
         } else if result.is_object() {
@@ -119,8 +145,16 @@ fn read_parts(content: &Value, calls: &mut Calls, losses: &mut Losses) -> Vec<Pa
             parts.push(media::of_data(mime, data["data"].as_str().unwrap_or_default(), None));
         } else if file.is_object() {
             parts.push(Part::Media {
-                mime: field(file, "mimeType", "mime_type").as_str().unwrap_or_default().to_owned(),
-                source: Source::Url(field(file, "fileUri", "file_uri").as_str().unwrap_or_default().to_owned()),
+                mime: field(file, "mimeType", "mime_type")
+                    .as_str()
+                    .unwrap_or_default()
+                    .to_owned(),
+                source: Source::Url(
+                    field(file, "fileUri", "file_uri")
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
+                ),
                 name: None,
                 cached: false,
             });
@@ -134,7 +168,9 @@ fn read_parts(content: &Value, calls: &mut Calls, losses: &mut Losses) -> Vec<Pa
 fn read_result(result: &Value, calls: &mut Calls) -> Part {
     let name = result["name"].as_str().unwrap_or_default();
     let response = &result["response"];
-    let told = text(response, "/output").or_else(|| text(response, "/result")).or_else(|| text(response, "/error"));
+    let told = text(response, "/output")
+        .or_else(|| text(response, "/result"))
+        .or_else(|| text(response, "/error"));
     let told = told.map_or_else(|| response.to_string(), str::to_owned);
     Part::Result {
         id: calls.result(result["id"].as_str(), name),
@@ -210,11 +246,18 @@ fn read_config(ask: &mut Ask, config: &Value) -> Result<(), Unreadable> {
     ask.top_p = f.either("topP", "top_p").and_then(Value::as_f64);
     ask.top_k = f.either("topK", "top_k").and_then(Value::as_f64).map(whole);
     ask.max_tokens = f.either("maxOutputTokens", "max_output_tokens").and_then(Value::as_u64);
-    ask.stop = f.either("stopSequences", "stop_sequences").map(texts).unwrap_or_default();
+    ask.stop = f
+        .either("stopSequences", "stop_sequences")
+        .map(texts)
+        .unwrap_or_default();
     ask.seed = f.get("seed").and_then(Value::as_i64);
     ask.presence_penalty = f.either("presencePenalty", "presence_penalty").and_then(Value::as_f64);
-    ask.frequency_penalty = f.either("frequencyPenalty", "frequency_penalty").and_then(Value::as_f64);
-    let json = f.either("responseMimeType", "response_mime_type").is_some_and(|m| m == "application/json");
+    ask.frequency_penalty = f
+        .either("frequencyPenalty", "frequency_penalty")
+        .and_then(Value::as_f64);
+    let json = f
+        .either("responseMimeType", "response_mime_type")
+        .is_some_and(|m| m == "application/json");
     let exact = f.either("responseJsonSchema", "response_json_schema").cloned();
     let own = f.either("responseSchema", "response_schema").cloned().map(lower_types);
     ask.format = match exact.or(own) {
@@ -229,7 +272,10 @@ fn read_config(ask: &mut Ask, config: &Value) -> Result<(), Unreadable> {
     if let Some(thinking) = f.either("thinkingConfig", "thinking_config") {
         ask.thinking = Some(read_thinking(thinking));
     }
-    if f.either("candidateCount", "candidate_count").and_then(Value::as_u64).is_some_and(|n| n > 1) {
+    if f.either("candidateCount", "candidate_count")
+        .and_then(Value::as_u64)
+        .is_some_and(|n| n > 1)
+    {
         ask.losses.note("generationConfig.candidateCount");
     }
     f.rest("generationConfig.", &mut ask.losses);
@@ -237,13 +283,19 @@ fn read_config(ask: &mut Ask, config: &Value) -> Result<(), Unreadable> {
 }
 
 /// A count that some clients write as a float.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small count; the cast saturates")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a small count; the cast saturates"
+)]
 fn whole(number: f64) -> u64 {
     number.max(0.0) as u64
 }
 
 fn read_thinking(thinking: &Value) -> Thinking {
-    let level = field(thinking, "thinkingLevel", "thinking_level").as_str().unwrap_or_default();
+    let level = field(thinking, "thinkingLevel", "thinking_level")
+        .as_str()
+        .unwrap_or_default();
     Thinking {
         effort: match level.to_lowercase().as_str() {
             "minimal" => Some(Effort::Minimal),
@@ -276,14 +328,19 @@ pub(in crate::wire) fn write(ask: &Ask, losses: &mut Losses) -> Value {
         .filter(|content| content["parts"].as_array().is_some_and(|p| !p.is_empty()))
         .collect();
     let mut body = json!({"contents": contents});
-    let system: Vec<Value> = ask.system.iter().filter_map(Part::as_text).map(|t| json!({"text": t})).collect();
+    let system: Vec<Value> = ask
+        .system
+        .iter()
+        .filter_map(Part::as_text)
+        .map(|t| json!({"text": t}))
+        .collect();
     if !system.is_empty() {
         body["systemInstruction"] = json!({"parts": system});
     }
     if !ask.tools.is_empty() {
-        let declared = ask.tools.iter().map(|tool| {
-            json!({"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters})
-        });
+        let declared = ask.tools.iter().map(
+            |tool| json!({"name": tool.name, "description": tool.description, "parametersJsonSchema": tool.parameters}),
+        );
         body["tools"] = json!([{"functionDeclarations": declared.collect::<Vec<_>>()}]);
         let calling = match &ask.choice {
             Choice::Auto => None,
@@ -325,7 +382,10 @@ fn write_config(ask: &Ask) -> Value {
     if let Format::Schema { schema, .. } = &ask.format {
         set("responseJsonSchema", Some(schema.clone()));
     }
-    set("thinkingConfig", ask.thinking.map(|thinking| write_thinking(thinking, &ask.model)));
+    set(
+        "thinkingConfig",
+        ask.thinking.map(|thinking| write_thinking(thinking, &ask.model)),
+    );
     config
 }
 
@@ -357,15 +417,26 @@ fn write_part(parts: &mut Vec<Value>, part: &Part) {
         Part::Text { text, .. } if text.is_empty() => {}
         Part::Text { text, .. } => {
             // A seal alone is the seal on the text that follows it.
-            match parts.last_mut().filter(|last| last["text"] == "" && last.get("thoughtSignature").is_some()) {
+            match parts
+                .last_mut()
+                .filter(|last| last["text"] == "" && last.get("thoughtSignature").is_some())
+            {
                 Some(last) => last["text"] = text.clone().into(),
                 None => parts.push(json!({"text": text})),
             }
         }
-        Part::Media { mime, source: Source::Data(data), .. } => {
+        Part::Media {
+            mime,
+            source: Source::Data(data),
+            ..
+        } => {
             parts.push(json!({"inlineData": {"mimeType": mime, "data": data}}));
         }
-        Part::Media { mime, source: Source::Url(url), .. } => {
+        Part::Media {
+            mime,
+            source: Source::Url(url),
+            ..
+        } => {
             let mut file = json!({"fileUri": url});
             if !mime.is_empty() {
                 file["mimeType"] = mime.clone().into();
@@ -377,14 +448,21 @@ fn write_part(parts: &mut Vec<Value>, part: &Part) {
                 parts.push(json!({"text": "", "thoughtSignature": seal}));
             }
         }
-        Part::Call { name, arguments, proof, .. } => {
+        Part::Call {
+            name, arguments, proof, ..
+        } => {
             let mut call = json!({"functionCall": {"name": name, "args": arguments}});
             if let Some(seal) = proof::own(proof.as_ref(), FACE) {
                 call["thoughtSignature"] = seal.into();
             }
             parts.push(call);
         }
-        Part::Result { name, parts: told, failed, .. } => {
+        Part::Result {
+            name,
+            parts: told,
+            failed,
+            ..
+        } => {
             let texts: Vec<&str> = told.iter().filter_map(Part::as_text).collect();
             let key = if *failed { "error" } else { "output" };
             parts.push(json!({"functionResponse": {"name": name, "response": {key: texts.join("\n")}}}));

@@ -144,7 +144,12 @@ pub(in crate::wire) fn document(answer: &Answer, manner: &Manner) -> Value {
                 }
                 parts.push(thought);
             }
-            Part::Call { id, name, arguments, proof } => {
+            Part::Call {
+                id,
+                name,
+                arguments,
+                proof,
+            } => {
                 let mut call = call(id, name, proof.as_ref());
                 call["functionCall"]["args"] = arguments.clone();
                 parts.push(call);

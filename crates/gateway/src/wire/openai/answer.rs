@@ -66,7 +66,9 @@ impl Reader {
             text(delta, "/id").unwrap_or_default().clone_into(&mut call.id);
         }
         if call.name.is_empty() {
-            text(delta, "/function/name").unwrap_or_default().clone_into(&mut call.name);
+            text(delta, "/function/name")
+                .unwrap_or_default()
+                .clone_into(&mut call.name);
         }
         if let Some(seal) = text(delta, "/extra_content/google/thought_signature") {
             call.proof = Some(Proof {
@@ -95,7 +97,11 @@ impl Reader {
         }
         call.told = true;
         self.current = Some(place);
-        let id = if call.id.is_empty() { format!("call_{place}") } else { call.id.clone() };
+        let id = if call.id.is_empty() {
+            format!("call_{place}")
+        } else {
+            call.id.clone()
+        };
         out.push(Piece::Call {
             id,
             name: call.name.clone(),
@@ -126,7 +132,11 @@ fn begin(event: &Value) -> Piece {
 
 fn said(message: &Value, out: &mut Vec<Piece>) {
     let told = |name: &str| message[name].as_str().filter(|t| !t.is_empty()).map(str::to_owned);
-    out.extend(told("reasoning_content").or_else(|| told("reasoning")).map(Piece::Thought));
+    out.extend(
+        told("reasoning_content")
+            .or_else(|| told("reasoning"))
+            .map(Piece::Thought),
+    );
     out.extend(told("content").map(Piece::Text));
     out.extend(told("refusal").map(Piece::Text));
 }
@@ -147,7 +157,11 @@ pub(in crate::wire) fn document(body: &Value, out: &mut Vec<Piece>) {
         reader.call(&call, out);
     }
     reader.flush(out);
-    out.extend(body["choices"][0]["finish_reason"].as_str().map(|w| Piece::Stop(stop(w))));
+    out.extend(
+        body["choices"][0]["finish_reason"]
+            .as_str()
+            .map(|w| Piece::Stop(stop(w))),
+    );
     out.extend(counts(body).map(Piece::Counts));
 }
 
@@ -174,6 +188,8 @@ pub(in crate::wire) fn counts(body: &Value) -> Option<Counts> {
 
 fn fault(body: &Value) -> Option<Fault> {
     let error = body.get("error").filter(|e| !e.is_null())?;
-    let message = text(error, "/message").or_else(|| error.as_str()).unwrap_or("the provider failed");
+    let message = text(error, "/message")
+        .or_else(|| error.as_str())
+        .unwrap_or("the provider failed");
     Some(Fault::new(Kind::Upstream, message))
 }

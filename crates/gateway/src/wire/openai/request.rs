@@ -2,9 +2,11 @@
 
 use crate::wire::{
     Dialect,
-    ask::{Ask, Choice, Effort, Fields, Format, Part, Proof, Source, Thinking, Tool, Turn, Unreadable, any_schema,
-          arguments, texts},
     ask::Losses,
+    ask::{
+        Ask, Choice, Effort, Fields, Format, Part, Proof, Source, Thinking, Tool, Turn, Unreadable, any_schema,
+        arguments, texts,
+    },
     media, proof, text,
 };
 use maestria_kernel::model::Speaker;
@@ -15,7 +17,10 @@ const FACE: Dialect = Dialect::OpenAi;
 pub(in crate::wire) fn read(body: &Value) -> Result<Ask, Unreadable> {
     let mut f = Fields::of(body)?;
     let mut ask = Ask {
-        model: f.text("model")?.ok_or_else(|| Unreadable::new("model", "is missing"))?.to_owned(),
+        model: f
+            .text("model")?
+            .ok_or_else(|| Unreadable::new("model", "is missing"))?
+            .to_owned(),
         stream: f.flag("stream")?.unwrap_or(false),
         ..Ask::default()
     };
@@ -111,7 +116,8 @@ fn read_message(ask: &mut Ask, message: &Value) -> Result<(), Unreadable> {
             parts.extend(text(message, "/refusal").map(Part::text));
             let calls = message["tool_calls"].as_array();
             parts.extend(calls.into_iter().flatten().map(read_call));
-            ask.losses.note_if(message["function_call"].is_object(), "messages.function_call");
+            ask.losses
+                .note_if(message["function_call"].is_object(), "messages.function_call");
             ask.say(Speaker::Assistant, parts);
         }
         "tool" => {
@@ -143,7 +149,11 @@ fn read_call(call: &Value) -> Part {
         proof: text(call, "/extra_content/google/thought_signature").map(|seal| {
             let proof = proof::unseal(seal, FACE);
             Proof {
-                origin: if proof.origin == FACE { Dialect::Gemini } else { proof.origin },
+                origin: if proof.origin == FACE {
+                    Dialect::Gemini
+                } else {
+                    proof.origin
+                },
                 text: proof.text,
             }
         }),
@@ -210,7 +220,10 @@ fn read_choice(choice: &Value) -> Result<Choice, Unreadable> {
         Some("auto") => Ok(Choice::Auto),
         Some("none") => Ok(Choice::None),
         Some("required") => Ok(Choice::Any),
-        Some(other) => Err(Unreadable::new("tool_choice", format!("is `{other}`; there are auto, none, required"))),
+        Some(other) => Err(Unreadable::new(
+            "tool_choice",
+            format!("is `{other}`; there are auto, none, required"),
+        )),
         None => text(choice, "/function/name")
             .map(|name| Choice::Named(name.to_owned()))
             .ok_or_else(|| Unreadable::new("tool_choice", "names no function")),
@@ -227,7 +240,10 @@ fn read_format(format: &Value) -> Result<Format, Unreadable> {
                 .pointer("/json_schema/schema")
                 .cloned()
                 .ok_or_else(|| Unreadable::new("response_format.json_schema.schema", "is missing"))?,
-            strict: format.pointer("/json_schema/strict").and_then(Value::as_bool).unwrap_or(false),
+            strict: format
+                .pointer("/json_schema/strict")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
         }),
         Some(other) => Err(Unreadable::new("response_format.type", format!("is `{other}`"))),
     }
@@ -263,7 +279,8 @@ pub(in crate::wire) fn write(ask: &Ask, losses: &mut Losses) -> Value {
         Format::Text => {}
         Format::Json => body["response_format"] = json!({"type": "json_object"}),
         Format::Schema { name, schema, strict } => {
-            body["response_format"] = json!({"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": strict}});
+            body["response_format"] =
+                json!({"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": strict}});
         }
     }
     let mut set = |name: &str, value: Option<Value>| {
@@ -300,9 +317,16 @@ fn write_turn(messages: &mut Vec<Value>, turn: &Turn, losses: &mut Losses) {
     for part in &turn.parts {
         match part {
             Part::Text { text, .. } => content.push(json!({"type": "text", "text": text})),
-            Part::Media { mime, source, name, .. } => content.extend(write_media(mime, source, name.as_deref(), losses)),
+            Part::Media { mime, source, name, .. } => {
+                content.extend(write_media(mime, source, name.as_deref(), losses))
+            }
             Part::Thought { .. } => {}
-            Part::Call { id, name, arguments, proof } => calls.push(write_call(id, name, arguments, proof.as_ref())),
+            Part::Call {
+                id,
+                name,
+                arguments,
+                proof,
+            } => calls.push(write_call(id, name, arguments, proof.as_ref())),
             Part::Result { id, parts, .. } => {
                 let texts: Vec<&str> = parts.iter().filter_map(Part::as_text).collect();
                 messages.push(json!({"role": "tool", "tool_call_id": id, "content": texts.join("\n")}));
@@ -318,7 +342,11 @@ fn write_turn(messages: &mut Vec<Value>, turn: &Turn, losses: &mut Losses) {
     if content.is_empty() && calls.is_empty() {
         return;
     }
-    let role = if turn.speaker == Speaker::User { "user" } else { "assistant" };
+    let role = if turn.speaker == Speaker::User {
+        "user"
+    } else {
+        "assistant"
+    };
     let mut message = json!({"role": role, "content": plain(content)});
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
@@ -339,7 +367,8 @@ fn plain(mut content: Vec<Value>) -> Value {
 }
 
 fn write_call(id: &str, name: &str, arguments: &Value, seal: Option<&Proof>) -> Value {
-    let mut call = json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments.to_string()}});
+    let mut call =
+        json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments.to_string()}});
     if let Some(seal) = seal.filter(|s| s.origin == Dialect::Gemini) {
         call["extra_content"] = json!({"google": {"thought_signature": seal.text}});
     }

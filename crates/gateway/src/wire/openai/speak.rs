@@ -48,7 +48,10 @@ impl Writer {
             }
             Piece::Arguments(json) => {
                 let index = self.calls.saturating_sub(1);
-                self.delta(&json!({"tool_calls": [{"index": index, "function": {"arguments": json}}]}), out);
+                self.delta(
+                    &json!({"tool_calls": [{"index": index, "function": {"arguments": json}}]}),
+                    out,
+                );
             }
             Piece::Stop(stop) => self.stop = Some(*stop),
             Piece::Counts(counts) => self.counts.merge(*counts),
@@ -108,7 +111,11 @@ fn call(id: &str, name: &str, arguments: &str, proof: Option<&Proof>) -> Value {
     let mut call = json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}});
     if let Some(proof) = proof {
         // Google's own compatible endpoint has it here, and clients give it back; others' seals are marked.
-        let text = if proof.origin == Dialect::Gemini { proof.text.clone() } else { seal(proof, Dialect::OpenAi) };
+        let text = if proof.origin == Dialect::Gemini {
+            proof.text.clone()
+        } else {
+            seal(proof, Dialect::OpenAi)
+        };
         call["extra_content"] = json!({"google": {"thought_signature": text}});
     }
     call

@@ -47,7 +47,11 @@ impl Reader {
             }
             "response.failed" => out.push(Piece::Fault(fault(&event["response"]["error"]))),
             "error" => {
-                let error = if event["error"].is_object() { &event["error"] } else { event };
+                let error = if event["error"].is_object() {
+                    &event["error"]
+                } else {
+                    event
+                };
                 out.push(Piece::Fault(fault(error)));
             }
             _ => {}

@@ -2,8 +2,10 @@
 
 use crate::wire::{
     Dialect,
-    ask::{Ask, Choice, Fields, Format, Losses, Part, Source, Thinking, Tool, Turn, Unreadable, any_schema, arguments,
-          free_schema},
+    ask::{
+        Ask, Choice, Fields, Format, Losses, Part, Source, Thinking, Tool, Turn, Unreadable, any_schema, arguments,
+        free_schema,
+    },
     media,
     openai::{effort, effort_word},
     proof, text,
@@ -17,14 +19,20 @@ pub(in crate::wire) fn read(body: &Value) -> Result<Ask, Unreadable> {
     let mut f = Fields::of(body)?;
     for stored in ["previous_response_id", "conversation", "prompt"] {
         if f.get(stored).is_some() {
-            return Err(Unreadable::new(stored, "refers to what another provider stores; send the whole conversation"));
+            return Err(Unreadable::new(
+                stored,
+                "refers to what another provider stores; send the whole conversation",
+            ));
         }
     }
     if f.flag("background")?.unwrap_or(false) {
         return Err(Unreadable::new("background", "cannot be carried to another dialect"));
     }
     let mut ask = Ask {
-        model: f.text("model")?.ok_or_else(|| Unreadable::new("model", "is missing"))?.to_owned(),
+        model: f
+            .text("model")?
+            .ok_or_else(|| Unreadable::new("model", "is missing"))?
+            .to_owned(),
         stream: f.flag("stream")?.unwrap_or(false),
         max_tokens: f.count("max_output_tokens")?,
         ..Ask::default()
@@ -59,10 +67,20 @@ pub(in crate::wire) fn read(body: &Value) -> Result<Ask, Unreadable> {
     }
     if let Some(output) = f.get("text") {
         ask.format = read_format(output)?;
-        ask.losses.note_if(output["verbosity"].as_str().is_some_and(|v| v != "medium"), "text.verbosity");
+        ask.losses.note_if(
+            output["verbosity"].as_str().is_some_and(|v| v != "medium"),
+            "text.verbosity",
+        );
     }
     // Whether an answer is stored, and what an answer shows besides itself, does not change it.
-    f.ignore(&["store", "include", "metadata", "client_metadata", "safety_identifier", "stream_options"]);
+    f.ignore(&[
+        "store",
+        "include",
+        "metadata",
+        "client_metadata",
+        "safety_identifier",
+        "stream_options",
+    ]);
     f.ignore(&["prompt_cache_retention", "truncation"]);
     f.rest("", &mut ask.losses);
     Ok(ask)
@@ -124,7 +142,10 @@ fn read_item(ask: &mut Ask, item: &Value) -> Result<(), Unreadable> {
             );
         }
         "item_reference" => {
-            return Err(Unreadable::new("input.item_reference", "refers to what another provider stores"));
+            return Err(Unreadable::new(
+                "input.item_reference",
+                "refers to what another provider stores",
+            ));
         }
         other => ask.losses.note(format!("input.{other}")),
     }
@@ -193,7 +214,10 @@ fn read_choice(choice: &Value) -> Result<Choice, Unreadable> {
         Some("auto") => Ok(Choice::Auto),
         Some("none") => Ok(Choice::None),
         Some("required") => Ok(Choice::Any),
-        Some(other) => Err(Unreadable::new("tool_choice", format!("is `{other}`; there are auto, none, required"))),
+        Some(other) => Err(Unreadable::new(
+            "tool_choice",
+            format!("is `{other}`; there are auto, none, required"),
+        )),
         None => text(choice, "/name")
             .map(|name| Choice::Named(name.to_owned()))
             .ok_or_else(|| Unreadable::new("tool_choice", "names no function")),
@@ -210,7 +234,10 @@ fn read_format(output: &Value) -> Result<Format, Unreadable> {
                 .pointer("/format/schema")
                 .cloned()
                 .ok_or_else(|| Unreadable::new("text.format.schema", "is missing"))?,
-            strict: output.pointer("/format/strict").and_then(Value::as_bool).unwrap_or(false),
+            strict: output
+                .pointer("/format/strict")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
         }),
         Some(other) => Err(Unreadable::new("text.format.type", format!("is `{other}`"))),
     }
@@ -310,13 +337,19 @@ fn write_turn(input: &mut Vec<Value>, turn: &Turn, losses: &mut Losses) {
                     input.push(json!({"type": "reasoning", "summary": summary, "encrypted_content": seal}));
                 }
             }
-            Part::Call { id, name, arguments, .. } => {
+            Part::Call {
+                id, name, arguments, ..
+            } => {
                 flush(&mut content, input);
-                input.push(json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments.to_string()}));
+                input.push(
+                    json!({"type": "function_call", "call_id": id, "name": name, "arguments": arguments.to_string()}),
+                );
             }
             Part::Result { id, parts, .. } => {
                 flush(&mut content, input);
-                input.push(json!({"type": "function_call_output", "call_id": id, "output": write_output(parts, losses)}));
+                input.push(
+                    json!({"type": "function_call_output", "call_id": id, "output": write_output(parts, losses)}),
+                );
             }
         }
     }

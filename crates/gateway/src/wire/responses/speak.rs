@@ -67,7 +67,9 @@ pub(super) fn reasoning(id: &str, text: &str, proof: Option<&Proof>) -> Value {
 pub(super) fn call(manner: &Manner, item: &str, id: &str, name: &str, status: &str, arguments: &str) -> Value {
     if manner.is_free(name) {
         let input = serde_json::from_str::<Value>(arguments).ok();
-        let input = input.and_then(|v| v["input"].as_str().map(str::to_owned)).unwrap_or_default();
+        let input = input
+            .and_then(|v| v["input"].as_str().map(str::to_owned))
+            .unwrap_or_default();
         return json!({"type": "custom_tool_call", "id": item, "status": status, "call_id": id, "name": name, "input": input});
     }
     json!({"type": "function_call", "id": item, "status": status, "call_id": id, "name": name, "arguments": arguments})

@@ -13,8 +13,15 @@ use serde_json::{Value, json};
 #[derive(Debug)]
 enum Item {
     Text(String),
-    Thought { text: String, proof: Option<Proof> },
-    Call { id: String, name: String, arguments: String },
+    Thought {
+        text: String,
+        proof: Option<Proof>,
+    },
+    Call {
+        id: String,
+        name: String,
+        arguments: String,
+    },
 }
 
 /// Writes a stream, piece by piece.
@@ -62,7 +69,11 @@ impl Writer {
                 self.begin(out);
                 self.close(out);
                 let item = speak::call(&self.manner, &self.item(), id, name, "in_progress", "");
-                self.emit("response.output_item.added", json!({"output_index": self.output.len(), "item": item}), out);
+                self.emit(
+                    "response.output_item.added",
+                    json!({"output_index": self.output.len(), "item": item}),
+                    out,
+                );
                 self.open = Some(Item::Call {
                     id: id.clone(),
                     name: name.clone(),
@@ -83,7 +94,11 @@ impl Writer {
         self.begin(out);
         self.close(out);
         let response = speak::ended(&self.manner, &self.output, self.stop, &self.counts);
-        let kind = if response["status"] == "incomplete" { "response.incomplete" } else { "response.completed" };
+        let kind = if response["status"] == "incomplete" {
+            "response.incomplete"
+        } else {
+            "response.completed"
+        };
         self.emit(kind, json!({ "response": response }), out);
     }
 
@@ -105,14 +120,26 @@ impl Writer {
             self.begin(out);
             self.close(out);
             let item = speak::message(&self.item(), "in_progress", None);
-            self.emit("response.output_item.added", json!({"output_index": self.output.len(), "item": item}), out);
-            self.about("response.content_part.added", json!({"content_index": 0, "part": speak::text_part("")}), out);
+            self.emit(
+                "response.output_item.added",
+                json!({"output_index": self.output.len(), "item": item}),
+                out,
+            );
+            self.about(
+                "response.content_part.added",
+                json!({"content_index": 0, "part": speak::text_part("")}),
+                out,
+            );
             self.open = Some(Item::Text(String::new()));
         }
         if let Some(Item::Text(text)) = &mut self.open {
             text.push_str(new);
         }
-        self.about("response.output_text.delta", json!({"content_index": 0, "delta": new, "logprobs": []}), out);
+        self.about(
+            "response.output_text.delta",
+            json!({"content_index": 0, "delta": new, "logprobs": []}),
+            out,
+        );
     }
 
     fn thought(&mut self, new: &str, out: &mut Vec<u8>) {
@@ -128,14 +155,22 @@ impl Writer {
                 self.about("response.reasoning_summary_part.added", part, out);
             }
         }
-        self.about("response.reasoning_summary_text.delta", json!({"summary_index": 0, "delta": new}), out);
+        self.about(
+            "response.reasoning_summary_text.delta",
+            json!({"summary_index": 0, "delta": new}),
+            out,
+        );
     }
 
     fn open_thought(&mut self, out: &mut Vec<u8>) {
         self.begin(out);
         self.close(out);
         let item = speak::reasoning(&self.item(), "", None);
-        self.emit("response.output_item.added", json!({"output_index": self.output.len(), "item": item}), out);
+        self.emit(
+            "response.output_item.added",
+            json!({"output_index": self.output.len(), "item": item}),
+            out,
+        );
         self.open = Some(Item::Thought {
             text: String::new(),
             proof: None,
@@ -166,18 +201,34 @@ impl Writer {
             }
             Some(Item::Thought { text, proof }) => {
                 if !text.is_empty() {
-                    self.about("response.reasoning_summary_text.done", json!({"summary_index": 0, "text": text}), out);
+                    self.about(
+                        "response.reasoning_summary_text.done",
+                        json!({"summary_index": 0, "text": text}),
+                        out,
+                    );
                     let part = json!({"summary_index": 0, "part": {"type": "summary_text", "text": text}});
                     self.about("response.reasoning_summary_part.done", part, out);
                 }
                 speak::reasoning(&id, &text, proof.as_ref())
             }
-            Some(Item::Call { id: call, name, arguments }) => {
+            Some(Item::Call {
+                id: call,
+                name,
+                arguments,
+            }) => {
                 let whole = if arguments.is_empty() { "{}" } else { &arguments };
                 let item = speak::call(&self.manner, &id, &call, &name, "completed", whole);
                 if self.manner.is_free(&name) {
-                    self.about("response.custom_tool_call_input.delta", json!({"delta": item["input"]}), out);
-                    self.about("response.custom_tool_call_input.done", json!({"input": item["input"]}), out);
+                    self.about(
+                        "response.custom_tool_call_input.delta",
+                        json!({"delta": item["input"]}),
+                        out,
+                    );
+                    self.about(
+                        "response.custom_tool_call_input.done",
+                        json!({"input": item["input"]}),
+                        out,
+                    );
                 } else {
                     let done = json!({"name": name, "arguments": whole});
                     self.about("response.function_call_arguments.done", done, out);
@@ -185,7 +236,11 @@ impl Writer {
                 item
             }
         };
-        self.emit("response.output_item.done", json!({"output_index": self.output.len(), "item": done}), out);
+        self.emit(
+            "response.output_item.done",
+            json!({"output_index": self.output.len(), "item": done}),
+            out,
+        );
         self.output.push(done);
     }
 

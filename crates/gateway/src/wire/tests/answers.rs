@@ -1,11 +1,7 @@
 //! Answers: recorded streams, cut at every byte.
 
 use super::pairs;
-use crate::wire::{
-    Answer, Counts, Dialect, Manner, Piece, Reader, Stop, Writer,
-    ask::Part,
-    sse::Events,
-};
+use crate::wire::{Answer, Counts, Dialect, Manner, Piece, Reader, Stop, Writer, ask::Part, sse::Events};
 use serde_json::{Value, json};
 
 fn manner(client: Dialect) -> Manner {
@@ -55,7 +51,11 @@ fn sense(answer: &Answer) -> (Vec<String>, Option<Stop>, Option<Counts>) {
         Part::Call { name, arguments, .. } => Some(format!("call {name} {arguments}")),
         Part::Thought { .. } | Part::Media { .. } | Part::Result { .. } => None,
     });
-    let counts = answer.counts.map(|c| Counts { reasoning: 0, written: 0, ..c });
+    let counts = answer.counts.map(|c| Counts {
+        reasoning: 0,
+        written: 0,
+        ..c
+    });
     (parts.collect(), answer.stop, counts)
 }
 
@@ -67,13 +67,20 @@ fn every_dialect_says_the_same_thing() {
         let (parts, stop, counts) = sense(&answer);
         assert_eq!(
             parts,
-            ["text Grüße aus Köln", r#"call weather {"city":"Köln"}"#, r#"call weather {"city":"Paris"}"#],
+            [
+                "text Grüße aus Köln",
+                r#"call weather {"city":"Köln"}"#,
+                r#"call weather {"city":"Paris"}"#
+            ],
             "{name}"
         );
         assert_eq!(stop, Some(Stop::Tools), "{name}");
         let counts = counts.unwrap();
         assert_eq!((counts.input, counts.cached, counts.output), (111, 30, 27), "{name}");
-        let thought = answer.parts.iter().any(|p| matches!(p, Part::Thought { text, .. } if text == "Two cities."));
+        let thought = answer
+            .parts
+            .iter()
+            .any(|p| matches!(p, Part::Thought { text, .. } if text == "Two cities."));
         assert!(thought, "{name}: {answer:?}");
     }
 }
@@ -83,9 +90,18 @@ fn every_pair_is_streamed_as_it_was_and_says_the_same_again() {
     for (client, provider) in pairs::all() {
         let read = pieces(provider, &[stream(provider).as_bytes()]);
         let out = told(client, &read);
-        pairs::compare(&format!("stream.{}-from-{}.sse", client.name(), provider.name()), std::str::from_utf8(&out).unwrap());
+        pairs::compare(
+            &format!("stream.{}-from-{}.sse", client.name(), provider.name()),
+            std::str::from_utf8(&out).unwrap(),
+        );
         let again = whole(pieces(client, &[&out]));
-        assert_eq!(sense(&again), sense(&whole(read)), "{} from {}", client.name(), provider.name());
+        assert_eq!(
+            sense(&again),
+            sense(&whole(read)),
+            "{} from {}",
+            client.name(),
+            provider.name()
+        );
     }
 }
 
@@ -96,7 +112,12 @@ fn a_stream_cut_at_every_byte_is_the_same_stream() {
         let bytes = stream.as_bytes();
         let uncut = pieces(provider, &[bytes]);
         for cut in 0..=bytes.len() {
-            assert_eq!(pieces(provider, &[&bytes[..cut], &bytes[cut..]]), uncut, "{} cut at {cut}", provider.name());
+            assert_eq!(
+                pieces(provider, &[&bytes[..cut], &bytes[cut..]]),
+                uncut,
+                "{} cut at {cut}",
+                provider.name()
+            );
         }
         let single: Vec<&[u8]> = bytes.chunks(1).collect();
         assert_eq!(pieces(provider, &single), uncut, "{} byte by byte", provider.name());
@@ -115,7 +136,12 @@ fn a_stream_that_ends_early_is_told_as_far_as_it_came_by_every_client() {
             read.into_iter().for_each(|piece| answer.add(piece));
             if answer.fault.is_none() && answer.stop.is_none() {
                 let text = String::from_utf8(told).unwrap();
-                assert!(!text.contains('\u{fffd}'), "{} from {} at {end}", client.name(), provider.name());
+                assert!(
+                    !text.contains('\u{fffd}'),
+                    "{} from {} at {end}",
+                    client.name(),
+                    provider.name()
+                );
             }
         }
     }
@@ -153,9 +179,18 @@ fn stop_reasons_survive_every_pair() {
 fn failures_in_a_stream_are_told_in_the_clients_words_and_end_it() {
     let failed = [
         (Dialect::OpenAi, r#"data: {"error":{"message":"overloaded"}}"#),
-        (Dialect::Anthropic, r#"data: {"type":"error","error":{"type":"overloaded_error","message":"overloaded"}}"#),
-        (Dialect::Gemini, r#"data: {"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}"#),
-        (Dialect::Responses, r#"data: {"type":"response.failed","response":{"error":{"code":"server_error","message":"overloaded"}}}"#),
+        (
+            Dialect::Anthropic,
+            r#"data: {"type":"error","error":{"type":"overloaded_error","message":"overloaded"}}"#,
+        ),
+        (
+            Dialect::Gemini,
+            r#"data: {"error":{"code":503,"message":"overloaded","status":"UNAVAILABLE"}}"#,
+        ),
+        (
+            Dialect::Responses,
+            r#"data: {"type":"response.failed","response":{"error":{"code":"server_error","message":"overloaded"}}}"#,
+        ),
     ];
     for (provider, stream) in failed {
         let read = pieces(provider, &[stream.as_bytes(), b"\n\n"]);
@@ -189,7 +224,11 @@ fn calls_that_are_told_by_turns_are_put_in_order() {
     for client in Dialect::ALL {
         let read = pieces(Dialect::OpenAi, &[stream.as_bytes()]);
         let answer = whole(pieces(client, &[&told(client, &read)]));
-        assert_eq!(sense(&answer).0, [r#"call first {"x":1}"#, r#"call second {"y":2}"#], "{client:?}");
+        assert_eq!(
+            sense(&answer).0,
+            [r#"call first {"x":1}"#, r#"call second {"y":2}"#],
+            "{client:?}"
+        );
     }
 }
 
@@ -212,7 +251,10 @@ fn plain_text_tools_get_plain_text() {
     read.iter().for_each(|piece| writer.piece(piece, &mut out));
     writer.finish(&mut out);
     let text = String::from_utf8(out).unwrap();
-    assert!(text.contains(r#""input":"*** Begin Patch\n""#) && text.contains("custom_tool_call"), "{text}");
+    assert!(
+        text.contains(r#""input":"*** Begin Patch\n""#) && text.contains("custom_tool_call"),
+        "{text}"
+    );
     assert!(!text.contains("function_call_arguments"), "{text}");
 }
 
@@ -235,6 +277,9 @@ fn an_endless_event_is_refused_and_bad_utf8_is_the_providers_fault() {
     let mut events = Events::default();
     let chunk = vec![b'x'; 1 << 20];
     assert!((0..20).any(|_| events.feed(&chunk, |_| {}).is_err()));
-    let bad = pieces(Dialect::OpenAi, &[b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n"]);
+    let bad = pieces(
+        Dialect::OpenAi,
+        &[b"data: {\"choices\":[{\"delta\":{\"content\":\"\xff\"}}]}\n\n"],
+    );
     assert!(matches!(bad.as_slice(), [Piece::Fault(_)]), "{bad:?}");
 }

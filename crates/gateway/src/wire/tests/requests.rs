@@ -33,9 +33,18 @@ fn the_same_request_is_read_from_every_dialect() {
         assert!(ask.stream, "{name}");
         let speakers: Vec<Speaker> = ask.turns.iter().map(|t| t.speaker).collect();
         assert_eq!(speakers, [Speaker::User, Speaker::Assistant, Speaker::User], "{name}");
-        let [first, media] = ask.turns[0].parts.as_slice() else { panic!("{name}: {:?}", ask.turns[0]) };
-        assert_eq!(first.as_text(), Some("What is in the picture, and how is the weather?"), "{name}");
-        assert!(matches!(media, Part::Media { mime, .. } if mime == "image/png"), "{name}: {media:?}");
+        let [first, media] = ask.turns[0].parts.as_slice() else {
+            panic!("{name}: {:?}", ask.turns[0])
+        };
+        assert_eq!(
+            first.as_text(),
+            Some("What is in the picture, and how is the weather?"),
+            "{name}"
+        );
+        assert!(
+            matches!(media, Part::Media { mime, .. } if mime == "image/png"),
+            "{name}: {media:?}"
+        );
         let calls: Vec<&str> = ask.turns[1]
             .parts
             .iter()
@@ -46,21 +55,48 @@ fn the_same_request_is_read_from_every_dialect() {
             .collect();
         assert_eq!(calls, ["weather", "weather"], "{name}: parallel calls");
         let ids = |wanted: fn(&Part) -> Option<&String>| -> Vec<String> {
-            ask.turns.iter().flat_map(|t| &t.parts).filter_map(wanted).cloned().collect()
+            ask.turns
+                .iter()
+                .flat_map(|t| &t.parts)
+                .filter_map(wanted)
+                .cloned()
+                .collect()
         };
         let called = ids(|p| if let Part::Call { id, .. } = p { Some(id) } else { None });
-        let answered = ids(|p| if let Part::Result { id, .. } = p { Some(id) } else { None });
+        let answered = ids(|p| {
+            if let Part::Result { id, .. } = p {
+                Some(id)
+            } else {
+                None
+            }
+        });
         assert_eq!(called, answered, "{name}: every result has its call");
         assert_ne!(called[0], called[1], "{name}");
-        let named = ids(|p| if let Part::Result { name, .. } = p { Some(name) } else { None });
+        let named = ids(|p| {
+            if let Part::Result { name, .. } = p {
+                Some(name)
+            } else {
+                None
+            }
+        });
         assert_eq!(named, ["weather", "weather"], "{name}");
         assert_eq!(ask.tools.len(), 1, "{name}");
-        assert_eq!(ask.tools[0].parameters["properties"]["city"]["type"], "string", "{name}");
+        assert_eq!(
+            ask.tools[0].parameters["properties"]["city"]["type"], "string",
+            "{name}"
+        );
         assert_eq!(ask.choice, Choice::Any, "{name}");
         assert_eq!(ask.max_tokens, Some(4000), "{name}");
         assert!(ask.temperature.is_some_and(|t| (t - 0.5).abs() < 1e-9), "{name}");
-        assert!(matches!(&ask.format, Format::Schema { schema, .. } if schema["type"] == "object"), "{name}");
-        assert!(ask.thinking.is_some_and(|t| t.effort() == Some(Effort::Medium)), "{name}: {:?}", ask.thinking);
+        assert!(
+            matches!(&ask.format, Format::Schema { schema, .. } if schema["type"] == "object"),
+            "{name}"
+        );
+        assert!(
+            ask.thinking.is_some_and(|t| t.effort() == Some(Effort::Medium)),
+            "{name}: {:?}",
+            ask.thinking
+        );
         assert!(ask.losses.is_empty(), "{name}: {}", ask.losses);
     }
 }
@@ -73,7 +109,11 @@ fn what_was_written_is_read_back() {
         let back = provider.read(&body, &ask.model, ask.stream).unwrap();
         let pair = format!("{} to {}", client.name(), provider.name());
         assert_eq!(back.system_text(), ask.system_text(), "{pair}");
-        assert_eq!((back.turns.len(), &back.choice, back.max_tokens), (ask.turns.len(), &ask.choice, ask.max_tokens), "{pair}");
+        assert_eq!(
+            (back.turns.len(), &back.choice, back.max_tokens),
+            (ask.turns.len(), &ask.choice, ask.max_tokens),
+            "{pair}"
+        );
         let shape = |ask: &Ask| -> Vec<String> {
             let parts = ask.turns.iter().flat_map(|t| &t.parts);
             parts
@@ -100,7 +140,10 @@ fn what_a_pair_cannot_carry_is_named() {
     let ask = Dialect::OpenAi.read(&chat, "", false).unwrap();
     let (_, losses) = Dialect::Anthropic.write(&ask);
     let names: Vec<&str> = losses.names().collect();
-    assert_eq!(names, ["logit_bias", "n", "presence_penalty", "seed", "tools.web_search"]);
+    assert_eq!(
+        names,
+        ["logit_bias", "n", "presence_penalty", "seed", "tools.web_search"]
+    );
     let (_, losses) = Dialect::Gemini.write(&ask);
     assert!(!losses.names().any(|n| n == "seed"), "Gemini has seeds: {losses}");
 }
@@ -108,15 +151,39 @@ fn what_a_pair_cannot_carry_is_named() {
 #[test]
 fn what_would_change_its_meaning_is_refused() {
     let table = [
-        (Dialect::Responses, json!({"model": "m", "input": "x", "previous_response_id": "r"}), "previous_response_id"),
-        (Dialect::Responses, json!({"model": "m", "input": "x", "background": true}), "background"),
-        (Dialect::Gemini, json!({"contents": [{"parts": [{"text": "x"}]}], "cachedContent": "c"}), "cachedContent"),
+        (
+            Dialect::Responses,
+            json!({"model": "m", "input": "x", "previous_response_id": "r"}),
+            "previous_response_id",
+        ),
+        (
+            Dialect::Responses,
+            json!({"model": "m", "input": "x", "background": true}),
+            "background",
+        ),
+        (
+            Dialect::Gemini,
+            json!({"contents": [{"parts": [{"text": "x"}]}], "cachedContent": "c"}),
+            "cachedContent",
+        ),
         (Dialect::OpenAi, json!({"messages": []}), "model"),
-        (Dialect::OpenAi, json!({"model": "m", "messages": [{"role": "robot", "content": "x"}]}), "robot"),
+        (
+            Dialect::OpenAi,
+            json!({"model": "m", "messages": [{"role": "robot", "content": "x"}]}),
+            "robot",
+        ),
         (Dialect::OpenAi, json!({"model": "m", "messages": "x"}), "messages"),
-        (Dialect::Anthropic, json!({"model": "m", "messages": [{"role": "user", "content": 5}]}), "content"),
+        (
+            Dialect::Anthropic,
+            json!({"model": "m", "messages": [{"role": "user", "content": 5}]}),
+            "content",
+        ),
         (Dialect::Anthropic, json!([1, 2]), "no JSON object"),
-        (Dialect::Anthropic, json!({"model": 3, "messages": []}), "`model` is no text"),
+        (
+            Dialect::Anthropic,
+            json!({"model": 3, "messages": []}),
+            "`model` is no text",
+        ),
     ];
     for (dialect, body, what) in table {
         let error = dialect.read(&body, "m", false).unwrap_err().to_string();
@@ -141,7 +208,13 @@ fn seals_go_back_to_whoever_made_them_and_to_nobody_else() {
         {"role": "user", "content": "y"},
     ]});
     let ask = Dialect::Anthropic.read(&marked, "", false).unwrap();
-    assert!(Dialect::Responses.write(&ask).0.to_string().contains("\"encrypted_content\":\"ENC\""));
+    assert!(
+        Dialect::Responses
+            .write(&ask)
+            .0
+            .to_string()
+            .contains("\"encrypted_content\":\"ENC\"")
+    );
     assert!(!Dialect::Anthropic.write(&ask).0.to_string().contains("ENC"));
 }
 
@@ -151,7 +224,10 @@ fn a_conversation_whose_calls_lack_their_thoughts_is_answered_without_thinking()
     ask.choice = Choice::Auto;
     ask.model = "claude-opus-4-8".to_owned();
     let (body, losses) = Dialect::Anthropic.write(&ask);
-    assert!(body.get("thinking").is_none() && losses.names().any(|n| n == "thinking"), "{body}");
+    assert!(
+        body.get("thinking").is_none() && losses.names().any(|n| n == "thinking"),
+        "{body}"
+    );
     ask.turns.truncate(1);
     let (body, _) = Dialect::Anthropic.write(&ask);
     assert_eq!(body["thinking"]["type"], "adaptive");
