@@ -140,7 +140,7 @@ pub(crate) struct Manner {
     /// Events as JSON lines on stdout instead of the live view.
     #[arg(long)]
     pub(crate) jsonl: bool,
-    /// Take the recommended answer to every decision.
+    /// Take the recommended answer to every decision, but never raise a budget.
     #[arg(long)]
     pub(crate) yes: bool,
 }

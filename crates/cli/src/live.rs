@@ -28,7 +28,9 @@ impl Live {
 
     /// Width and height of the terminal.
     pub(crate) fn size() -> (usize, usize) {
-        let (width, height) = terminal::size().unwrap_or((80, 24));
+        // A terminal that does not know its size says 0.
+        let known = |size: &(u16, u16)| size.0 > 0 && size.1 > 0;
+        let (width, height) = terminal::size().ok().filter(known).unwrap_or((80, 24));
         (usize::from(width.max(20)), usize::from(height.max(6)))
     }
 
@@ -55,7 +57,8 @@ impl Live {
 
     fn draw(&mut self, frame: &[String]) -> io::Result<()> {
         let mut out = io::stderr().lock();
-        queue!(out, terminal::BeginSynchronizedUpdate)?;
+        // A line that is too long is cut by the terminal: one that wrapped would spoil the count of lines to go back.
+        queue!(out, terminal::BeginSynchronizedUpdate, terminal::DisableLineWrap)?;
         if self.drawn > 0 {
             queue!(out, cursor::MoveToPreviousLine(self.drawn))?;
         }
@@ -70,14 +73,17 @@ impl Live {
         queue!(
             out,
             terminal::Clear(terminal::ClearType::FromCursorDown),
+            terminal::EnableLineWrap,
             terminal::EndSynchronizedUpdate
         )?;
         self.drawn = u16::try_from(frame.len()).unwrap_or(u16::MAX);
         out.flush()
     }
 
-    /// Leaves the last frame standing.
-    pub(crate) fn finish(self) {}
+    /// Leaves this frame standing, however soon it comes.
+    pub(crate) fn finish(mut self, frame: &[String]) {
+        let _ = self.draw(frame);
+    }
 }
 
 impl Drop for Live {

@@ -76,6 +76,10 @@ pub(crate) struct Driver {
     asking: BTreeMap<DecisionId, Vec<oneshot::Sender<Choice>>>,
     /// Answers whose worker died before it heard them; given once to the same question of the same task.
     unheard: Vec<(TaskId, Question, Choice)>,
+    /// Orders to workers that are being carried out.
+    errands: JoinSet<()>,
+    /// The workers were told to stop, since the run waits for a person.
+    released: bool,
 }
 
 impl Driver {
@@ -104,6 +108,8 @@ impl Driver {
             owed: BTreeMap::new(),
             asking: BTreeMap::new(),
             unheard: Vec::new(),
+            errands: JoinSet::new(),
+            released: false,
         };
         driver.recall_answers();
         driver.begin(owed, true).await?;
@@ -138,6 +144,7 @@ impl Driver {
             if self.is_over(patience, asked_to_go) {
                 break;
             }
+            self.release_workers(patience);
             tokio::select! {
                 Some(message) = self.messages.recv() => self.handle(message).await?,
                 Some(done) = self.under_way.join_next() => self.done(done).await?,
@@ -149,6 +156,25 @@ impl Driver {
             }
         }
         self.finish().await
+    }
+
+    /// Workers that stand still until a person answers are let go when none is here: their sessions are resumed with the
+    /// run.
+    fn release_workers(&mut self, patience: Patience) {
+        let waits = patience == Patience::Leave && matches!(self.book.run.state, RunState::Escalated(_));
+        if waits && !self.released {
+            self.stop_workers();
+        }
+        self.released = waits;
+    }
+
+    /// Beside the driver, which must go on hearing what workers have to tell before they can end.
+    fn stop_workers(&mut self) {
+        for task in self.book.run.tasks.keys().copied() {
+            let agents = self.ports.agents.clone();
+            self.errands
+                .spawn(async move { agents.control(task, Control::Stop).await });
+        }
     }
 
     fn is_over(&self, patience: Patience, leave: Leave) -> bool {
@@ -169,6 +195,7 @@ impl Driver {
             self.book.settle(wakes).await?;
         }
         self.under_way.shutdown().await;
+        self.errands.shutdown().await;
         Ok(self.book.run)
     }
 
@@ -178,10 +205,7 @@ impl Driver {
             Leave::No => return Ok(()),
             Leave::Pause => {
                 let _ = self.take(&Command::Pause { by }, Vec::new()).await?;
-                let working: Vec<TaskId> = self.book.run.tasks.keys().copied().collect();
-                for task in working {
-                    self.ports.agents.control(task, Control::Stop).await;
-                }
+                self.stop_workers();
             }
             Leave::Abort => {
                 let command = Command::Abort {

@@ -3,7 +3,7 @@
 use crate::{
     agent::{Agent, Tier},
     confidence::Confidence,
-    decision::Decision,
+    decision::{About, Answer, Choice, Decision},
     event::Event,
     finding::Validation,
     id::{AgentName, CommitId, DecisionId, ReviewId, RunId, Seq, SessionId, TaskId, TaskKey},
@@ -243,6 +243,11 @@ impl Run {
         self.decisions.iter().filter(|d| d.is_open())
     }
 
+    /// Whether the budget is spent and nobody has said what now.
+    pub fn awaits_money(&self) -> bool {
+        self.open_decisions().any(|d| matches!(d.about, About::Budget))
+    }
+
     /// A review.
     pub fn review(&self, id: ReviewId) -> Option<&Review> {
         self.reviews.iter().find(|r| r.id == id)
@@ -426,8 +431,8 @@ impl Run {
             Event::DecisionMade { decision, answer } => self.settle_decision(*decision, answer),
             Event::DecisionWithdrawn { decision, because } => self.settle_decision(
                 *decision,
-                &crate::decision::Answer {
-                    choice: crate::decision::Choice::Refuse,
+                &Answer {
+                    choice: Choice::Refuse,
                     by: "withdrawn".to_owned(),
                     because: because.clone(),
                     at,
@@ -480,8 +485,7 @@ impl Run {
         }
     }
 
-    fn settle_decision(&mut self, id: DecisionId, answer: &crate::decision::Answer) {
-        use crate::decision::{About, Choice};
+    fn settle_decision(&mut self, id: DecisionId, answer: &Answer) {
         let Some(decision) = self.decisions.iter_mut().find(|d| d.id == id) else {
             return;
         };

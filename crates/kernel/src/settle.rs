@@ -17,6 +17,9 @@ pub(crate) fn settle(draft: &mut Draft) {
     loop {
         let before = draft.events.len();
         match draft.run.state {
+            RunState::Active(_) if draft.run.awaits_money() => {
+                draft.transition(RunStep::Escalate, "the budget is spent");
+            }
             RunState::Active(Phase::Planning) => leave_planning(draft),
             RunState::Active(Phase::Executing) => execute(draft),
             RunState::Active(Phase::Validating) => validate(draft),

@@ -95,7 +95,7 @@ pub struct Wish {
 #[derive(Debug)]
 pub struct App {
     /// Drives runs.
-    pub engine: Engine,
+    pub engine: Arc<Engine>,
     /// The configuration in force.
     pub config: Config,
     workflows: Workflows,
@@ -149,7 +149,7 @@ impl App {
         };
         let locks = data.join("locks");
         Ok(Self {
-            engine: Engine::new(ports, locks.clone()),
+            engine: Arc::new(Engine::new(ports, locks.clone())),
             config,
             workflows,
             agents,

@@ -6,7 +6,10 @@ use crate::{
 };
 use anyhow::ensure;
 use maestria_benches::{Figure, Table};
-use maestria_testkit::RealCli;
+use maestria_testkit::{
+    RealCli,
+    model::{Rule, Script, Step},
+};
 use serde_json::{Value, json};
 use std::process::{Command, Stdio};
 
@@ -17,13 +20,28 @@ pub(crate) fn plan() -> Value {
     let step = |number: usize| {
         json!({
             "key": format!("E{number}"),
-            "kind": "investigate",
-            "title": format!("Look at part {number}"),
-            "instructions": "Look, and report.",
+            "kind": "edit",
+            "title": format!("Part {number}"),
+            "instructions": task(number),
             "needs": [],
         })
     };
     json!({"summary": "many things at once", "steps": (1..=CROWD).map(step).collect::<Vec<_>>()})
+}
+
+/// What the model does in each task of the plan: write a file of its own.
+pub(crate) fn rules() -> impl Iterator<Item = Rule> {
+    (1..=CROWD).map(|number| {
+        let write = Step::Write {
+            path: format!("part-{number:02}.txt"),
+            content: "made\n".to_owned(),
+        };
+        Rule::on(task(number), Script::of([write, Step::Text("made it".to_owned())]))
+    })
+}
+
+fn task(number: usize) -> String {
+    format!("Make the file part-{number:02}.txt")
 }
 
 pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
@@ -39,16 +57,16 @@ pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
         scene.url()
     );
     let told = scene.run(&home, &config, &[])?;
-    let finished = told.count("task.finished");
+    let merged = told.count("task.merged");
     ensure!(told.is_whole(), "events are missing");
     let took = (told.last("task.finished")? - told.first("task.dispatched")?) as f64 / 1000.0;
     let beside = format!(
-        "in {took:.1} s; {CROWD} by hand {hand:.1} s; {} events without a gap",
+        "in {took:.1} s with reviews and merges; {CROWD} by hand {hand:.1} s; {} events without a gap",
         told.events.len()
     );
     table.show(&Figure::at_least(
-        "Codex workers at once, finished",
-        finished as f64,
+        "Codex workers at once, merged",
+        merged as f64,
         "",
         CROWD as f64,
         beside,
@@ -70,14 +88,14 @@ pub(crate) fn megabytes(bytes: u64) -> f64 {
 /// Seconds.
 fn by_hand(scene: &Scene) -> anyhow::Result<f64> {
     let mut commands = Vec::new();
-    for _ in 0..CROWD {
+    for number in 1..=CROWD {
         let Some(launch) = scene.launch(RealCli::Codex, &scene.folder()?)? else {
             anyhow::bail!("codex has gone");
         };
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.args)
-            .args(one_shot(RealCli::Codex))
+            .args(one_shot(RealCli::Codex, &task(number)))
             .env_clear()
             .envs(launch.env)
             .current_dir(scene.repository()?)

@@ -53,8 +53,9 @@ impl Scene {
         server.rules([
             Rule::on(PLANNER, Script::of([Step::Json(crate::crowd::plan())])),
             Rule::on(REVIEWER, Script::of([Step::Text(approve.to_string())])),
-            Rule::always(Script::of([write, done])),
         ]);
+        server.rules(crate::crowd::rules());
+        server.rules([Rule::always(Script::of([write, done]))]);
         Ok(Self {
             maestria,
             fake_agent,

@@ -1,6 +1,6 @@
 //! How soon it is there: the help, the demo, the first worker.
 
-use crate::scene::Scene;
+use crate::scene::{Scene, WRITTEN};
 use anyhow::ensure;
 use maestria_benches::{Figure, Program, Table, median};
 use serde_json::json;
@@ -32,7 +32,7 @@ fn demo(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
     let mut walls = Vec::new();
     for _ in 0..DEMOS {
         let home = scene.folder()?;
-        let finished = Program::new(&scene.maestria, &home).time(&["demo", "--no-dashboard"], &home)?;
+        let finished = Program::new(&scene.maestria, &home).time(&["demo"], &home)?;
         ensure!(finished.status.success(), "the demo failed: {}", finished.status);
         walls.push(finished.wall.as_secs_f64());
     }
@@ -48,12 +48,14 @@ fn demo(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
 
 /// With an agent that is there at once, so that what is left is ours.
 fn first_worker(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
+    let plan = json!({"turns": [[{"write": {"path": WRITTEN, "content": "made\n"}}, {"say": "made it"}]]}).to_string();
+    let config = format!(
+        "[agents.claude]\ncommand = {}\nenv = {{ FAKE_AGENT_AS = \"claude\", FAKE_AGENT_PLAN = {} }}\n",
+        json!(scene.fake_agent),
+        json!(plan)
+    );
     let mut delays = Vec::new();
     for _ in 0..REPETITIONS {
-        let config = format!(
-            "[agents.claude]\ncommand = {}\nenv = {{ FAKE_AGENT_AS = \"claude\" }}\n",
-            json!(scene.fake_agent)
-        );
         let begun = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
         let told = scene.run(&scene.folder()?, &config, &[])?;
         delays.push(told.first("task.started")?.saturating_sub(begun) as f64);

@@ -1,6 +1,9 @@
 //! A worker that says a million things: each is an event, none is lost, and maestria stays small.
 
-use crate::{crowd::megabytes, scene::Scene};
+use crate::{
+    crowd::megabytes,
+    scene::{Scene, WRITTEN},
+};
 use anyhow::ensure;
 use maestria_benches::{Figure, Table};
 use serde_json::json;
@@ -11,7 +14,7 @@ const SAID: usize = 1_000_000;
 pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
     let home = scene.folder()?;
     let plan = home.join("plan.json");
-    let acts = json!({"turns": [[{"say_times": [SAID, "a line of talk, as agents do"]}, {"say": "done"}]]});
+    let acts = json!({"turns": [[{"say_times": [SAID, "a line of talk, as agents do"]}, {"write": {"path": WRITTEN, "content": "made\n"}}, {"say": "done"}]]});
     fs::write(&plan, acts.to_string())?;
     let config = format!(
         "[agents.claude]\ncommand = {}\nenv = {{ FAKE_AGENT_AS = \"claude\", FAKE_AGENT_PLAN = {} }}\n",

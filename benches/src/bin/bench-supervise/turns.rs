@@ -44,7 +44,7 @@ fn by_hand(scene: &Scene, cli: RealCli) -> anyhow::Result<Option<f64>> {
     };
     let cwd = scene.repository()?;
     let mut command = Command::new(&launch.program);
-    command.args(&launch.args).args(one_shot(cli)).env_clear();
+    command.args(&launch.args).args(one_shot(cli, TASK)).env_clear();
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
     command
         .current_dir(&cwd)
@@ -59,21 +59,21 @@ fn by_hand(scene: &Scene, cli: RealCli) -> anyhow::Result<Option<f64>> {
 }
 
 /// Arguments with which a person lets the CLI do the task, edits allowed.
-pub(crate) fn one_shot(cli: RealCli) -> Vec<&'static str> {
+pub(crate) fn one_shot(cli: RealCli, task: &str) -> Vec<&str> {
     match cli {
         RealCli::Claude | RealCli::ClaudeAcp | RealCli::Opencode => vec![
             "-p",
-            TASK,
+            task,
             "--output-format",
             "stream-json",
             "--verbose",
             "--permission-mode",
             "acceptEdits",
         ],
-        RealCli::Codex => vec!["exec", "--json", "--sandbox", "workspace-write", TASK],
+        RealCli::Codex => vec!["exec", "--json", "--sandbox", "danger-full-access", task],
         RealCli::Gemini => vec![
             "-p",
-            TASK,
+            task,
             "--output-format",
             "stream-json",
             "--approval-mode",

@@ -3,12 +3,12 @@
 use super::{Context, Done, by, now};
 use crate::{args::Manner, exit::Exit, live::Live, render};
 use maestria_kernel::{
-    Command, Event, Run, RunId,
+    Command, Event, Run, RunId, Seq,
     decision::{About, Decision},
     port::Stored,
     state::RunState,
 };
-use maestria_server::{App, Leave, Patience};
+use maestria_server::{App, EngineError, Leave, Patience};
 use std::{
     collections::VecDeque,
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -20,16 +20,39 @@ use tokio::sync::{broadcast, mpsc, watch};
 /// Recent lines shown below the plan.
 const LOG: usize = 6;
 
+/// The number of a run's first event.
+const FIRST: Seq = Seq(1);
+
 /// Drives a run to its end, or until only a person can go on and none is here.
 pub(crate) async fn drive(context: &Context, app: &App, id: RunId, manner: &Manner) -> Done {
     let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !manner.jsonl;
     let patience = if interactive { Patience::Wait } else { Patience::Leave };
+    let mut face = Face::new(context, manner, app.engine.load(id).await?, interactive);
+    face.begin(app).await?;
+    let mut lines = interactive.then(read_lines);
+    loop {
+        let (run, leave) = drive_once(app, &mut face, &mut lines, patience).await?;
+        // The driver leaves as soon as only a person can go on; here the recommendations are that person.
+        if leave != Leave::No || !face.answer_recommended(app).await {
+            face.end(&run);
+            return Ok(exit_of(&run));
+        }
+    }
+}
+
+async fn drive_once(
+    app: &App,
+    face: &mut Face<'_>,
+    lines: &mut Option<mpsc::Receiver<String>>,
+    patience: Patience,
+) -> Result<(Run, Leave), super::Failure> {
+    let id = face.run.id;
+    face.answered = false;
     let (leave, leaving) = watch::channel(Leave::No);
     let mut news = app.engine.watch(id).await;
-    let mut face = Face::new(context, manner, app.engine.load(id).await?, interactive);
-    face.begin();
-    let mut lines = interactive.then(read_lines);
-    let mut driving = std::pin::pin!(app.engine.drive(id, patience, leaving));
+    // On its own: while an answer is sent to the driver, the driver has to run.
+    let engine = app.engine.clone();
+    let mut driving = tokio::spawn(async move { engine.drive(id, patience, leaving).await });
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let mut interrupts = 0u8;
     let ended = loop {
@@ -43,18 +66,17 @@ pub(crate) async fn drive(context: &Context, app: &App, id: RunId, manner: &Mann
                 // Only the driver listens; it may have ended this very moment.
                 let _ = leave.send(if interrupts == 1 { Leave::Pause } else { Leave::Abort });
             }
-            Some(line) = next_line(&mut lines) => face.answer(app, &line).await,
+            Some(line) = next_line(lines) => face.answer(app, &line).await,
         }
-        if let Some(decision) = face.take_recommended() {
-            answer(app, &decision, None).await;
-        }
+        face.answer_recommended(app).await;
     };
-    while let Ok(stored) = news.try_recv() {
-        face.tell(&stored);
-    }
+    let ended = ended.map_err(|defect| EngineError::Bug {
+        what: format!("the driver ended early: {defect}"),
+    })?;
+    let caught_up = face.catch_up(app).await;
     let run = ended?;
-    face.end(&run);
-    Ok(exit_of(&run))
+    caught_up?;
+    Ok((run, *leave.borrow()))
 }
 
 async fn next_line(lines: &mut Option<mpsc::Receiver<String>>) -> Option<String> {
@@ -95,6 +117,11 @@ async fn answer(app: &App, decision: &Decision, option: Option<usize>) {
     }
 }
 
+/// Whether `--yes` speaks for a person here: of money it does not.
+fn may_be_taken(decision: &Decision) -> bool {
+    !matches!(decision.about, About::Budget)
+}
+
 /// What a person sees of a run while it is driven.
 struct Face<'a> {
     context: &'a Context,
@@ -103,6 +130,8 @@ struct Face<'a> {
     jsonl: bool,
     yes: bool,
     recommended: VecDeque<Decision>,
+    /// A recommended answer was given since the driver began.
+    answered: bool,
     log: VecDeque<String>,
 }
 
@@ -117,11 +146,12 @@ impl<'a> Face<'a> {
             jsonl: manner.jsonl,
             yes: manner.yes,
             recommended,
+            answered: false,
             log: VecDeque::new(),
         }
     }
 
-    fn begin(&mut self) {
+    async fn begin(&mut self, app: &App) -> Result<(), super::Failure> {
         let text = self
             .run
             .request
@@ -131,8 +161,16 @@ impl<'a> Face<'a> {
             eprintln!("{}  {}", self.run.id, render::clean(&text.unwrap_or_default()));
         }
         if self.yes {
-            self.recommended.extend(self.run.open_decisions().cloned());
+            let open = self.run.open_decisions().filter(|d| may_be_taken(d));
+            self.recommended.extend(open.cloned());
         }
+        if self.jsonl && self.run.seq == FIRST {
+            // A new run is told from its first event.
+            for stored in app.engine.store().events(self.run.id, Seq(0), 1).await? {
+                println!("{}", render::json_line(self.run.id, &stored));
+            }
+        }
+        Ok(())
     }
 
     async fn hear(
@@ -141,6 +179,8 @@ impl<'a> Face<'a> {
         told: Result<Arc<Stored>, broadcast::error::RecvError>,
     ) -> Result<(), super::Failure> {
         match told {
+            // What was entered into the log while nobody drove is not in the news.
+            Ok(stored) if stored.seq.0 > self.run.seq.0 + 1 => self.catch_up(app).await?,
             Ok(stored) => self.tell(&stored),
             Err(broadcast::error::RecvError::Lagged(_)) => self.catch_up(app).await?,
             // The sender lives as long as the engine; with nothing to hear, the tick paints on.
@@ -171,7 +211,9 @@ impl<'a> Face<'a> {
         } else if let Some(line) = render::line(stored, &self.run, self.context.verbose, self.context.paint) {
             self.say(line);
         }
-        if let (true, Event::DecisionRequested { decision }) = (self.yes, &stored.event) {
+        if let (true, Event::DecisionRequested { decision }) = (self.yes, &stored.event)
+            && may_be_taken(decision)
+        {
             self.recommended.push_back((**decision).clone());
         }
     }
@@ -187,22 +229,26 @@ impl<'a> Face<'a> {
         }
     }
 
-    fn take_recommended(&mut self) -> Option<Decision> {
-        self.recommended.pop_front()
+    /// With `--yes`: gives the recommended answers. Whether there was one to give since the last time a driver ended.
+    async fn answer_recommended(&mut self, app: &App) -> bool {
+        while let Some(decision) = self.recommended.pop_front() {
+            self.answered = true;
+            answer(app, &decision, None).await;
+        }
+        self.answered
     }
 
     fn paint(&mut self) {
-        let Some(live) = &mut self.live else { return };
+        let frame = self.frame();
+        if let Some(live) = &mut self.live {
+            live.paint(&frame);
+        }
+    }
+
+    fn frame(&self) -> Vec<String> {
         let (width, height) = Live::size();
         let log: Vec<String> = self.log.iter().cloned().collect();
-        live.paint(&render::frame(
-            &self.run,
-            now(),
-            width,
-            height,
-            &log,
-            self.context.paint,
-        ));
+        render::frame(&self.run, now(), width, height, &log, self.context.paint)
     }
 
     fn interrupted(&mut self, times: u8) {
@@ -241,9 +287,8 @@ impl<'a> Face<'a> {
 
     fn end(&mut self, run: &Run) {
         self.run = run.clone();
-        self.paint();
         if let Some(live) = self.live.take() {
-            live.finish();
+            live.finish(&self.frame());
         }
         if !self.jsonl {
             println!("{}", render::summary(run, self.context.paint));

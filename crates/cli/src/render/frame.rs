@@ -1,12 +1,17 @@
 //! One frame of the live view.
 
-use super::{Paint, SCRIPTED, clean, fit, span};
+use super::{Paint, SCRIPTED, clean, fit, span, wrap};
 use maestria_kernel::{
     At, Run, Task,
     progress::progress,
     state::{RunState, TaskState},
 };
 use std::time::Duration;
+
+/// The most lines of a question, of its context, and of how to answer.
+const QUESTION: usize = 6;
+const CONTEXT: usize = 3;
+const HOW: usize = 2;
 
 /// A frame that fits a terminal of this size; finished tasks give way when there is little room.
 pub(crate) fn frame(run: &Run, now: At, width: usize, height: usize, log: &[String], paint: Paint) -> Vec<String> {
@@ -128,12 +133,12 @@ fn questions(run: &Run, width: usize, paint: Paint) -> Vec<String> {
     } else {
         String::new()
     };
-    vec![
-        paint.warn(&fit(&format!("{}{more}", clean(&decision.question)), width)),
-        paint.dim(&fit(&clean(&decision.context), width)),
-        fit(
-            &format!("type {} and Enter (a approves, d denies)", options.join(" · ")),
-            width,
-        ),
-    ]
+    // What is asked is shown whole: nobody should approve what was cut off.
+    let asked = wrap(&format!("{}{more}", clean(&decision.question)), width, QUESTION);
+    let context = wrap(&clean(&decision.context), width, CONTEXT);
+    let how = format!("type {} and Enter (a approves, d denies)", options.join(" · "));
+    let mut lines: Vec<String> = asked.iter().map(|line| paint.warn(line)).collect();
+    lines.extend(context.iter().map(|line| paint.dim(line)));
+    lines.extend(wrap(&how, width, HOW));
+    lines
 }

@@ -101,9 +101,62 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
     out
 }
 
+/// Broken at spaces, or within a word that is too long, into at most `most` lines of `width` columns; the last ends with
+/// `…` when something is left.
+pub(crate) fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last().map_or(0, |line| line.width());
+        if line > 0 && line + 1 + word.width() > width {
+            lines.push(String::new());
+        } else if line > 0 {
+            push(&mut lines, ' ', width);
+        }
+        word.chars().for_each(|c| push(&mut lines, c, width));
+    }
+    lines.retain(|line| !line.is_empty());
+    if lines.len() > most && most > 0 {
+        let rest = lines.split_off(most - 1).join(" ");
+        lines.push(fit(&format!("{rest} …"), width));
+    }
+    lines
+}
+
+fn push(lines: &mut Vec<String>, c: char, width: usize) {
+    match lines.last_mut() {
+        Some(line) if line.width() + c.width().unwrap_or(0) <= width => line.push(c),
+        _ => lines.push(c.to_string()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{clean, fit};
+    use super::{clean, fit, wrap};
+
+    #[test]
+    fn texts_wrap_and_say_when_they_are_cut() {
+        assert_eq!(wrap("one two three", 7, 3), ["one two", "three"]);
+        assert_eq!(wrap("one two three four", 7, 2), ["one two", "three …"]);
+        assert_eq!(wrap("abcdefghij k", 4, 5), ["abcd", "efgh", "ij k"]);
+        assert_eq!(wrap("", 10, 3), [] as [&str; 0]);
+        for width in 2..30 {
+            for most in 1..5 {
+                let lines = wrap(
+                    "May the worker of E1 run `rm -rf /home/somebody/everything/there/is`?",
+                    width,
+                    most,
+                );
+                assert!(lines.len() <= most, "{lines:?}");
+                assert!(
+                    lines.iter().all(|line| line.chars().count() <= width),
+                    "{width} {lines:?}"
+                );
+                let cut = lines.last().unwrap().ends_with('…');
+                let whole = lines.concat().ends_with("is`?");
+                assert!(cut != whole, "{width} {most} {lines:?}");
+            }
+        }
+    }
 
     #[test]
     fn strangers_cannot_drive_the_terminal() {

@@ -1,6 +1,7 @@
 //! The program as a real process: what a person sees, exit codes, both streams.
-#![expect(clippy::unwrap_used, reason = "a test's scene fails its test at once")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's scene fails its test at once")]
 
 mod demo;
 mod input;
 mod process;
+mod questions;

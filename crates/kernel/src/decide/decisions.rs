@@ -19,6 +19,11 @@ use std::time::Duration;
 pub(super) fn request(draft: &mut Draft, about: About, context: &str) {
     let options = options(&about);
     let (question, recommended, on_expiry) = words(draft, &about);
+    // What a second try did not mend is not tried for ever, even by someone who takes every recommendation.
+    let recommended = match recommended {
+        Choice::Retry if was_retried(draft, &about) => on_expiry,
+        other => other,
+    };
     let expiry = Duration::from_secs(draft.run.workflow().limits.decision_expires_secs);
     let decision = Decision {
         id: draft.decision_id(),
@@ -104,6 +109,17 @@ fn words(draft: &Draft, about: &About) -> (String, Choice, Choice) {
             Choice::Stop,
         ),
     }
+}
+
+/// Whether a person has said "try again" to this before.
+fn was_retried(draft: &Draft, about: &About) -> bool {
+    let same = |other: &About| match (about, other) {
+        (About::Task { task, .. }, About::Task { task: other, .. }) => task == other,
+        (About::Planning, About::Planning) | (About::Validation, About::Validation) => true,
+        _ => false,
+    };
+    let retried = |d: &Decision| d.answer.as_ref().is_some_and(|a| a.choice == Choice::Retry);
+    draft.run.decisions.iter().any(|d| same(&d.about) && retried(d))
 }
 
 fn wish(question: &Question) -> String {
@@ -229,7 +245,8 @@ fn heed(draft: &mut Draft, decision: &Decision, answer: Answer) {
         draft.transition(RunStep::Abort, because);
         return;
     }
-    if !matches!(decision.about, About::Permission { .. }) {
+    // Whatever else is answered, nothing goes on before there is money for it.
+    if !matches!(decision.about, About::Permission { .. }) && !draft.run.awaits_money() {
         draft.transition(RunStep::Answer, because.clone());
     }
     match &decision.about {

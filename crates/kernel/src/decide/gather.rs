@@ -67,12 +67,10 @@ pub(super) fn observe(run: &Run, event: &Event, now: At) -> Result<Vec<Event>, R
         return Err(Refused::NotObservation(event.kind()));
     }
     let overspent = match (event, run.budget) {
-        (Event::ModelCalled { usage, .. }, Some(budget)) => {
-            run.usage.cost <= budget && run.usage.cost.plus(usage.cost) > budget
-        }
+        (Event::ModelCalled { usage, .. }, Some(budget)) => run.usage.cost.plus(usage.cost) > budget,
         _ => false,
     };
-    if !overspent || !matches!(run.state, RunState::Active(_)) {
+    if !overspent || run.awaits_money() || run.state.is_finished() || run.state == RunState::Aborting {
         return Ok(vec![event.clone()]);
     }
     let mut draft = Draft::new(run, now);
@@ -81,7 +79,9 @@ pub(super) fn observe(run: &Run, event: &Event, now: At) -> Result<Vec<Event>, R
     let budget = draft.run.budget.unwrap_or_default();
     let because = format!("{spent} of {budget} spent");
     request(&mut draft, About::Budget, &because);
-    draft.transition(RunStep::Escalate, format!("the budget is spent: {because}"));
+    if matches!(draft.run.state, RunState::Active(_)) {
+        draft.transition(RunStep::Escalate, format!("the budget is spent: {because}"));
+    }
     Ok(draft.events)
 }
 

@@ -275,24 +275,25 @@ fn low_confidence_asks_and_expiry_takes_nothing() {
     assert_eq!(s.run.state, RunState::Aborted, "nobody answered: nothing is taken");
 }
 
+fn call(cost: i64) -> Command {
+    let usage = Usage {
+        cost: Cost(cost),
+        ..Usage::default()
+    };
+    let event = Event::ModelCalled {
+        task: None,
+        model: "m".to_owned(),
+        usage,
+        millis: 0,
+        scripted: false,
+    };
+    Command::Observe { event: Box::new(event) }
+}
+
 #[test]
 fn a_spent_budget_freezes_and_asks() {
     let mut s = two_edits();
     s.run.budget = Some(Cost(1_000_000));
-    let call = |cost| {
-        let usage = Usage {
-            cost: Cost(cost),
-            ..Usage::default()
-        };
-        let event = Event::ModelCalled {
-            task: None,
-            model: "m".to_owned(),
-            usage,
-            millis: 0,
-            scripted: false,
-        };
-        Command::Observe { event: Box::new(event) }
-    };
     s.ok(call(900_000));
     assert_eq!(s.run.state, RunState::Active(Phase::Executing));
     s.ok(call(200_000));
@@ -300,6 +301,45 @@ fn a_spent_budget_freezes_and_asks() {
     assert_eq!(s.owed.iter().filter(|e| matches!(e, Effect::Freeze { .. })).count(), 2);
     s.answer(Choice::Stop);
     assert_eq!(s.run.state, RunState::Aborting);
+}
+
+#[test]
+fn without_money_no_other_answer_lets_the_run_go_on() {
+    let mut s = two_edits();
+    s.run.budget = Some(Cost(1_000_000));
+    while s.state(1) != TaskState::Held {
+        s.finish(1, Verdict::NoChange);
+        s.now = s.now.after(std::time::Duration::from_secs(3600));
+        s.ok(Command::Wake);
+    }
+    let decision = s.run.open_decisions().next().unwrap().id;
+    s.ok(call(2_000_000));
+    let dispatched = |s: &Scene| s.run.tasks.values().map(|t| t.attempt).sum::<u16>();
+    let before = dispatched(&s);
+    s.ok(Command::Answer {
+        decision,
+        choice: Some(Choice::Retry),
+        approve: true,
+        by: "ada".to_owned(),
+        because: String::new(),
+    });
+    assert_eq!(s.run.state, RunState::Escalated(Phase::Executing));
+    assert_eq!(dispatched(&s), before, "nothing is started without money");
+    s.answer(Choice::Raise);
+    assert_eq!(s.run.state, RunState::Active(Phase::Executing));
+    assert!(dispatched(&s) > before, "it goes on once there is money");
+}
+
+#[test]
+fn money_spent_while_the_run_stands_still_is_asked_for_too() {
+    let mut s = two_edits();
+    s.run.budget = Some(Cost(1_000_000));
+    s.ok(Command::Pause { by: "ada".to_owned() });
+    s.ok(call(2_000_000));
+    s.ok(call(1));
+    assert_eq!(s.run.open_decisions().count(), 1, "asked once");
+    s.ok(Command::Resume { by: "ada".to_owned() });
+    assert_eq!(s.run.state, RunState::Escalated(Phase::Executing));
 }
 
 #[test]
