@@ -110,7 +110,8 @@ impl Scorer<'_> {
         let quality = (candidate.quality - 3.0 * (needed - candidate.quality).max(0.0)).max(0.0);
         let part = |amount: u64, most: u64| if most == 0 { 0.0 } else { ratio(amount, most) };
         let natural = |cost: i64| u64::try_from(cost).unwrap_or(0);
-        let cost = 1.0 - part(natural(candidate.expected_cost.0), natural(dearest));
+        // The root, so that among cheap models the price still counts beside a dear one.
+        let cost = 1.0 - part(natural(candidate.expected_cost.0), natural(dearest)).sqrt();
         // Who has not been tried yet is taken to be in the middle.
         let speed = candidate
             .latency_millis

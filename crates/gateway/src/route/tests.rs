@@ -106,7 +106,7 @@ fn a_decision_takes_no_time_to_speak_of() {
     let core = core("balanced");
     let prompt = "Refactor the database layer and explain the trade-offs. ".repeat(60);
     let warm = Warm::default();
-    let mut times: Vec<_> = (0..2_000)
+    let mut times: Vec<_> = (0..200)
         .map(|_| {
             let started = Instant::now();
             decide(&core, &warm, "auto", || Features::of_text(&prompt, "You plan.", 1_000)).unwrap();
@@ -115,5 +115,5 @@ fn a_decision_takes_no_time_to_speak_of() {
         .collect();
     times.sort_unstable();
     // Measured 50 µs in release; this bound only catches what has gone wrong by orders of magnitude.
-    assert!(times[1_000].as_millis() < 50, "{:?}", times[1_000]);
+    assert!(times[100].as_millis() < 50, "{:?}", times[100]);
 }
