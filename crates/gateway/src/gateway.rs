@@ -1,93 +1,29 @@
-//! The gateway: finds the provider that is meant and calls it.
+//! The gateway in process: the kernel's port on the same path that calls over HTTP take.
 
 use crate::{
-    price::Price,
-    provider::{http::Http, playbook::Playbook},
-    wire::Dialect,
+    attempt::{self, GaveUp, Target},
+    core::{Core, Setup},
+    provider::{ConfigError, Failure, Opened, Provider, ProviderConfig},
+    wire::{Answer, Ask, Piece},
 };
 use maestria_kernel::{
+    Usage,
     model::{ModelError, ModelReply, ModelRequest},
     port::{Boxed, Models},
 };
-use std::{collections::BTreeMap, fmt, path::PathBuf};
-
-/// A configured provider.
-#[derive(Clone)]
-pub struct ProviderConfig {
-    /// Its name, the `NAME` of `[providers.NAME]`.
-    pub name: String,
-    /// `openai`, `responses`, `anthropic`, `gemini` or `playbook`.
-    pub dialect: String,
-    /// Where it is, with the path its dialect's clients take (`…/v1` for the OpenAI dialects).
-    pub base_url: Option<String>,
-    /// The key, found by the caller.
-    pub key: Option<String>,
-    /// Its models.
-    pub models: Vec<String>,
-    /// Costs nothing.
-    pub local: bool,
-    /// A playbook's script: a file …
-    pub script: Option<PathBuf>,
-    /// … or the script itself.
-    pub script_text: Option<String>,
-}
-
-impl fmt::Debug for ProviderConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ProviderConfig")
-            .field("name", &self.name)
-            .field("dialect", &self.dialect)
-            .field("base_url", &self.base_url)
-            .field("key", &self.key.as_ref().map(|_| "…"))
-            .field("models", &self.models)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A provider that cannot be used as it is configured.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ConfigError {
-    /// No such dialect.
-    #[error(
-        "[providers.{provider}]: `{dialect}` is no dialect; there are openai, responses, anthropic, gemini, playbook"
-    )]
-    Dialect {
-        /// The provider.
-        provider: String,
-        /// What was given.
-        dialect: String,
-    },
-    /// Something is missing.
-    #[error("[providers.{provider}]: `{key}` is missing")]
-    Missing {
-        /// The provider.
-        provider: String,
-        /// The key.
-        key: &'static str,
-    },
-    /// A script that is none.
-    #[error("[providers.{provider}]: the script {what}")]
-    Script {
-        /// The provider.
-        provider: String,
-        /// What is wrong with it.
-        what: String,
-    },
-}
-
-enum Provider {
-    Http(Box<Http>),
-    Playbook(Playbook),
-}
+use std::{fmt, sync::Arc};
 
 /// All providers behind the kernel's port.
+#[derive(Clone)]
 pub struct Gateway {
-    providers: BTreeMap<String, Provider>,
+    core: Arc<Core>,
 }
 
 impl fmt::Debug for Gateway {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.providers.keys()).finish()
+        f.debug_set()
+            .entries(self.core.providers.iter().map(|p| &p.name))
+            .finish()
     }
 }
 
@@ -97,52 +33,92 @@ impl Gateway {
     /// # Errors
     /// [`ConfigError`] for the first provider that cannot be used as it is configured.
     pub fn new(configs: Vec<ProviderConfig>) -> Result<Self, ConfigError> {
-        let providers = configs
-            .into_iter()
-            .map(|config| Ok((config.name.clone(), build(config)?)))
-            .collect::<Result<_, _>>()?;
-        Ok(Self { providers })
+        Ok(Self {
+            core: Arc::new(Core::new(Setup {
+                providers: configs,
+                ..Setup::default()
+            })?),
+        })
+    }
+
+    async fn ask(
+        &self,
+        request: ModelRequest,
+        on_text: &(dyn Fn(&str) + Send + Sync),
+    ) -> Result<ModelReply, ModelError> {
+        let core = &self.core;
+        let named = |p: &Provider| p.name == request.model.provider;
+        let Some(provider) = core.providers.iter().position(named) else {
+            let names: Vec<&str> = core.providers.iter().map(|p| p.name.as_str()).collect();
+            let wanted = &request.model.provider;
+            let detail = format!(
+                "no provider `{wanted}` is configured; configured are: {}",
+                names.join(", ")
+            );
+            return Err(ModelError::Unknown { detail });
+        };
+        let target = Target {
+            provider,
+            model: request.model.model.clone(),
+        };
+        let ask = Arc::new(Ask::from(&request));
+        let prepare = |_: &Target| {
+            let (outgoing, losses) = core.providers[provider].write(&ask);
+            Ok((outgoing, losses, Some(ask.clone())))
+        };
+        let begun = attempt::open(core, std::slice::from_ref(&target), prepare).await;
+        let begun = begun.map_err(|GaveUp { failure, .. }| ModelError::from(failure))?;
+        let name = &core.providers[provider].name;
+        let answer = hear(begun.opened, core.providers[provider].dialect(), on_text).await;
+        let answer = answer.map_err(|failure| ModelError::from(failure.named(name, None)))?;
+        let counts = answer.counts.unwrap_or_default();
+        let invalid = |detail| ModelError::Invalid {
+            provider: name.clone(),
+            detail,
+        };
+        let mut reply = answer.into_reply().map_err(invalid)?;
+        reply.usage = Usage {
+            cost: core.price(&target).cost(&counts),
+            ..reply.usage
+        };
+        reply.scripted = core.providers[provider].is_scripted();
+        Ok(reply)
     }
 }
 
-fn build(config: ProviderConfig) -> Result<Provider, ConfigError> {
-    let missing = |key| ConfigError::Missing {
-        provider: config.name.clone(),
-        key,
+/// Takes in a whole answer, telling its text as it comes.
+async fn hear(
+    opened: Opened,
+    dialect: Option<crate::wire::Dialect>,
+    on_text: &(dyn Fn(&str) + Send + Sync),
+) -> Result<Answer, Failure> {
+    let mut answer = Answer::default();
+    let mut take = |pieces: Vec<Piece>| {
+        for piece in pieces {
+            if let Piece::Text(text) = &piece {
+                on_text(text);
+            }
+            answer.add(piece);
+        }
     };
-    if config.dialect == "playbook" {
-        let text = match (&config.script_text, &config.script) {
-            (Some(text), _) => text.clone(),
-            (None, Some(path)) => std::fs::read_to_string(path).map_err(|e| ConfigError::Script {
-                provider: config.name.clone(),
-                what: format!("{}: {e}", path.display()),
-            })?,
-            (None, None) => return Err(missing("script")),
-        };
-        let script = Playbook::parse(&config.name, &text);
-        return script.map(Provider::Playbook).map_err(|what| ConfigError::Script {
-            provider: config.name,
-            what,
-        });
+    match opened {
+        Opened::Pieces(pieces) => take(pieces),
+        Opened::Whole(body, _) => {
+            let body =
+                serde_json::from_slice(&body).map_err(|e| Failure::provider(format!("its answer is no JSON: {e}")))?;
+            take(dialect.map(|d| d.read_document(&body)).unwrap_or_default());
+        }
+        Opened::Stream(mut stream) => {
+            while let Some(chunk) = stream.next().await? {
+                take(chunk.pieces);
+            }
+        }
     }
-    let Some(dialect) = Dialect::named(&config.dialect) else {
-        return Err(ConfigError::Dialect {
-            provider: config.name,
-            dialect: config.dialect,
-        });
-    };
-    let base = config
-        .base_url
-        .clone()
-        .or_else(|| dialect.usual_url().map(str::to_owned))
-        .ok_or_else(|| missing("base_url"))?;
-    Ok(Provider::Http(Box::new(Http::new(
-        config.name,
-        dialect,
-        &base,
-        config.key,
-        config.local,
-    ))))
+    match answer.fault.take() {
+        Some(fault) => Err(Failure::of_fault(fault)),
+        None if answer.stop.is_none() => Err(Failure::provider("the answer ended before it was whole")),
+        None => Ok(answer),
+    }
 }
 
 impl Models for Gateway {
@@ -151,29 +127,6 @@ impl Models for Gateway {
         request: ModelRequest,
         on_text: &'a (dyn Fn(&str) + Send + Sync),
     ) -> Boxed<'a, Result<ModelReply, ModelError>> {
-        Box::pin(async move {
-            match self.providers.get(&request.model.provider) {
-                Some(Provider::Playbook(playbook)) => playbook.answer(&request, on_text),
-                Some(Provider::Http(http)) => {
-                    let price = if http.is_local() {
-                        Price::FREE
-                    } else {
-                        Price::of(&request.model.model)
-                    };
-                    let mut reply = http.call(&request, on_text).await?;
-                    reply.usage = price.charge(reply.usage);
-                    Ok(reply)
-                }
-                None => {
-                    let names: Vec<&str> = self.providers.keys().map(String::as_str).collect();
-                    let detail = format!(
-                        "no provider `{}` is configured; configured are: {}",
-                        request.model.provider,
-                        names.join(", ")
-                    );
-                    Err(ModelError::Unknown { detail })
-                }
-            }
-        })
+        Box::pin(self.ask(request, on_text))
     }
 }

@@ -1,13 +1,35 @@
-//! Model calls: one request shape in, every provider's dialect out, streamed.
+//! The model gateway: every dialect in, every provider out, routed with reasons, within budgets that hold.
 //!
-//! What it is for: the kernel's [`Models`](maestria_kernel::port::Models) port. What it must never do: know runs or
-//! tasks, show a key, or read the ambient environment. Where to start reading: [`Gateway`], then [`wire`] for the
-//! dialects and [`provider`] for how a call is made.
+//! What it is for: model calls of native agents in process, through the kernel's
+//! [`Models`](maestria_kernel::port::Models) port, and of everybody else over HTTP. What it must never do: show a
+//! provider's key, read the ambient environment, spend what a budget does not have, or try a call again after content
+//! was sent. Where to start reading: [`wire`] for the dialects; `service.rs` for the way of a call from its question to
+//! its answer; `attempt.rs` for how it finds a provider that answers; `budget.rs` for how money is kept.
 
+mod attempt;
+mod budget;
+mod catalogue;
+mod core;
 mod gateway;
-mod price;
-pub mod provider;
+mod http;
+pub mod key;
+mod lane;
+mod limit;
+mod provider;
+mod question;
+mod relay;
+mod route;
+mod service;
+mod tally;
 pub mod wire;
 
-pub use gateway::{ConfigError, Gateway, ProviderConfig};
-pub use price::Price;
+pub use self::core::Setup;
+pub use budget::{BudgetConfig, Exhausted, OnAlert};
+pub use catalogue::{Catalogue, Model, Price, Quality};
+pub use gateway::Gateway;
+pub use http::{Bounds, ListenError, Server};
+pub use lane::{Balance, LaneStatus};
+pub use limit::Rate;
+pub use provider::{ConfigError, Patience, ProviderConfig};
+pub use route::{Candidate, Decision, Lost, Policy, Route};
+pub use service::{Auth, OnLoss, Outside, Rules, Service, Wish};

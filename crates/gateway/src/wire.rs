@@ -1,17 +1,27 @@
-//! The dialects: pure translation between the kernel's request and reply and each vendor's JSON.
+//! The dialects: pure translation between each vendor's JSON and one neutral form.
+//!
+//! Every dialect has two faces. A *client* speaks it to the gateway: its requests are read into an [`Ask`], and answers
+//! are written for it. A *provider* speaks it to the gateway: an [`Ask`] is written for it, and its answers are read
+//! into [`Piece`]s. Four readers and four writers a side make all sixteen pairs; what a pair cannot carry is named in
+//! [`Losses`]. Nothing here knows a socket or a clock.
 
-pub mod anthropic;
-pub mod gemini;
-pub mod openai;
-pub mod responses;
+mod anthropic;
+pub mod ask;
+mod gemini;
+pub(crate) mod media;
+mod openai;
+pub mod piece;
+pub(crate) mod proof;
+mod responses;
 pub mod sse;
 
-use maestria_kernel::model::{ModelReply, ModelRequest, Part, Stop};
-use maestria_kernel::{Tokens, Usage};
+pub use ask::{Ask, Losses, Unreadable};
+pub use piece::{Answer, Counts, Fault, Kind, Piece, Stop};
+
 use serde_json::Value;
 
 /// A vendor's way of speaking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenAi,
@@ -23,34 +33,78 @@ pub enum Dialect {
     Gemini,
 }
 
+/// What the answer to a client must look like, besides its content.
+#[derive(Debug, Clone, Default)]
+pub struct Manner {
+    /// The gateway's id of the request.
+    pub request: String,
+    /// The prefix that ids have in the dialect.
+    pub prefix: &'static str,
+    /// The model, as the client is told.
+    pub model: String,
+    /// Seconds since the Unix epoch.
+    pub now: i64,
+    /// A chat stream ends with the usage.
+    pub stream_usage: bool,
+    /// A Gemini stream is one JSON list instead of events.
+    pub array: bool,
+    /// Tools that take plain text.
+    pub free: Vec<String>,
+}
+
+impl Manner {
+    /// The id of the answer.
+    pub(crate) fn id(&self) -> String {
+        format!("{}{}", self.prefix, self.request)
+    }
+
+    /// The id of an item of the answer.
+    pub(crate) fn item(&self, index: usize) -> String {
+        format!("item_{}_{index}", self.request)
+    }
+
+    /// Whether a tool takes plain text.
+    pub(crate) fn is_free(&self, tool: &str) -> bool {
+        self.free.iter().any(|name| name == tool)
+    }
+}
+
 impl Dialect {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::OpenAi, Self::Responses, Self::Anthropic, Self::Gemini];
+
     /// The dialect of a configured name.
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "openai" => Some(Self::OpenAi),
-            "responses" => Some(Self::Responses),
-            "anthropic" => Some(Self::Anthropic),
-            "gemini" => Some(Self::Gemini),
-            _ => None,
+        Self::ALL.into_iter().find(|dialect| dialect.name() == name)
+    }
+
+    /// Its configured name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Responses => "responses",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 
     /// Where the vendor itself listens.
-    pub const fn usual_url(self) -> Option<&'static str> {
+    pub const fn usual_url(self) -> &'static str {
         match self {
-            Self::OpenAi | Self::Responses => Some("https://api.openai.com/v1"),
-            Self::Anthropic => Some("https://api.anthropic.com"),
-            Self::Gemini => Some("https://generativelanguage.googleapis.com"),
+            Self::OpenAi | Self::Responses => "https://api.openai.com/v1",
+            Self::Anthropic => "https://api.anthropic.com",
+            Self::Gemini => "https://generativelanguage.googleapis.com",
         }
     }
 
-    /// The path of a streamed call, from the base URL.
-    pub fn path(self, model: &str) -> String {
+    /// The path of a call, from the base URL.
+    pub fn path(self, model: &str, stream: bool) -> String {
         match self {
             Self::OpenAi => "/chat/completions".to_owned(),
             Self::Responses => "/responses".to_owned(),
             Self::Anthropic => "/v1/messages".to_owned(),
-            Self::Gemini => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+            Self::Gemini if stream => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+            Self::Gemini => format!("/v1beta/models/{model}:generateContent"),
         }
     }
 
@@ -63,90 +117,181 @@ impl Dialect {
         }
     }
 
-    /// The request's body.
-    pub fn encode(self, request: &ModelRequest) -> Value {
+    /// What ids of answers begin with.
+    pub const fn id_prefix(self) -> &'static str {
         match self {
-            Self::OpenAi => openai::encode(request),
-            Self::Responses => responses::encode(request),
-            Self::Anthropic => anthropic::encode(request),
-            Self::Gemini => gemini::encode(request),
+            Self::OpenAi => "chatcmpl-",
+            Self::Responses => "resp_",
+            Self::Anthropic => "msg_",
+            Self::Gemini => "",
         }
     }
 
-    /// Takes account of one event of the answer's stream.
-    pub fn decode(self, draft: &mut Draft, event: &Value) {
-        match self {
-            Self::OpenAi => openai::decode(draft, event),
-            Self::Responses => responses::decode(draft, event),
-            Self::Anthropic => anthropic::decode(draft, event),
-            Self::Gemini => gemini::decode(draft, event),
-        }
-    }
-}
-
-/// An answer as it grows.
-#[derive(Debug, Default)]
-pub struct Draft {
-    /// The text so far.
-    pub text: String,
-    /// Tool calls by their place in the answer: id, name, arguments as JSON text.
-    pub calls: Vec<(String, String, String)>,
-    /// Why it stopped, once it has.
-    pub stop: Option<Stop>,
-    /// What it used, as far as it is known.
-    pub usage: Usage,
-    /// An error that came in the stream.
-    pub error: Option<String>,
-}
-
-impl Draft {
-    /// The call at a place; made when it is new.
-    pub fn call(&mut self, place: usize) -> &mut (String, String, String) {
-        while self.calls.len() <= place {
-            self.calls.push(Default::default());
-        }
-        &mut self.calls[place]
-    }
-
-    /// The finished answer.
+    /// Reads a client's request. A Gemini request names its model, and whether it streams, in the path.
     ///
     /// # Errors
-    /// When a tool call's arguments are no JSON object.
-    pub fn finish(self) -> Result<ModelReply, String> {
-        let mut parts = Vec::new();
-        if !self.text.is_empty() {
-            parts.push(Part::Text { text: self.text });
+    /// [`Unreadable`] for what makes no sense or cannot be carried without changing its meaning.
+    pub fn read(self, body: &Value, path_model: &str, path_stream: bool) -> Result<Ask, Unreadable> {
+        match self {
+            Self::OpenAi => openai::read(body),
+            Self::Responses => responses::read(body),
+            Self::Anthropic => anthropic::read(body),
+            Self::Gemini => gemini::read(body, path_model, path_stream),
         }
-        for (index, (id, name, arguments)) in self
-            .calls
-            .into_iter()
-            .enumerate()
-            .filter(|(_, (_, name, _))| !name.is_empty())
-        {
-            let text = if arguments.trim().is_empty() { "{}" } else { &arguments };
-            let arguments: Value = serde_json::from_str(text)
-                .map_err(|e| format!("the arguments of the call of {name} are no JSON: {e}"))?;
-            let id = if id.is_empty() { format!("call_{index}") } else { id };
-            parts.push(Part::Call { id, name, arguments });
-        }
-        let calls = parts.iter().any(|p| matches!(p, Part::Call { .. }));
-        let stop = if calls {
-            Stop::Tools
-        } else {
-            self.stop.unwrap_or(Stop::End)
+    }
+
+    /// Writes a request for a provider, and what of it could not be carried.
+    pub fn write(self, ask: &Ask) -> (Value, Losses) {
+        let mut losses = ask.losses.clone();
+        let body = match self {
+            Self::OpenAi => openai::write(ask, &mut losses),
+            Self::Responses => responses::write(ask, &mut losses),
+            Self::Anthropic => anthropic::write(ask, &mut losses),
+            Self::Gemini => gemini::write(ask, &mut losses),
         };
-        Ok(ModelReply {
-            parts,
-            stop,
-            usage: self.usage,
-            scripted: false,
-        })
+        (body, losses)
+    }
+
+    /// Reads a provider's whole answer.
+    pub fn read_document(self, body: &Value) -> Vec<Piece> {
+        let mut out = Vec::new();
+        match self {
+            Self::OpenAi => openai::read_document(body, &mut out),
+            Self::Responses => responses::read_document(body, &mut out),
+            Self::Anthropic => anthropic::read_document(body, &mut out),
+            Self::Gemini => gemini::read_document(body, &mut out),
+        }
+        out
+    }
+
+    /// Writes a whole answer for a client.
+    pub fn write_document(self, answer: &Answer, manner: &Manner) -> Value {
+        match self {
+            Self::OpenAi => openai::write_document(answer, manner),
+            Self::Responses => responses::write_document(answer, manner),
+            Self::Anthropic => anthropic::write_document(answer, manner),
+            Self::Gemini => gemini::write_document(answer, manner),
+        }
+    }
+
+    /// Ends a stream that went on in this dialect until the provider failed.
+    pub fn break_off(self, fault: &Fault, request: &str, out: &mut Vec<u8>) {
+        let error = self.error(fault, request);
+        match self {
+            Self::OpenAi | Self::Gemini => sse::data(&error, out),
+            Self::Anthropic => sse::named("error", &error, out),
+            Self::Responses => {
+                let code = fault.kind.code();
+                let event = serde_json::json!({"type": "error", "code": code, "message": fault.message, "param": null});
+                sse::named("error", &event, out);
+            }
+        }
+    }
+
+    /// A failure as a client of this dialect expects it.
+    pub fn error(self, fault: &Fault, request: &str) -> Value {
+        match self {
+            Self::OpenAi | Self::Responses => openai::error(fault, request),
+            Self::Anthropic => anthropic::error(fault, request),
+            Self::Gemini => gemini::error(fault, request),
+        }
     }
 }
 
-/// A count at a place in a JSON value, if it is there.
-pub(crate) fn tokens(value: &Value, pointer: &str) -> Option<Tokens> {
-    value.pointer(pointer).and_then(Value::as_u64).map(Tokens)
+/// Reads a provider's stream.
+#[derive(Debug)]
+pub struct Reader(Reading);
+
+#[derive(Debug)]
+enum Reading {
+    OpenAi(openai::Reader),
+    Responses(responses::Reader),
+    Anthropic(anthropic::Reader),
+    Gemini(gemini::Reader),
+}
+
+impl Reader {
+    /// A reader of one stream.
+    pub fn new(dialect: Dialect) -> Self {
+        Self(match dialect {
+            Dialect::OpenAi => Reading::OpenAi(openai::Reader::default()),
+            Dialect::Responses => Reading::Responses(responses::Reader::default()),
+            Dialect::Anthropic => Reading::Anthropic(anthropic::Reader::default()),
+            Dialect::Gemini => Reading::Gemini(gemini::Reader::default()),
+        })
+    }
+
+    /// Takes account of one event's data. What is no JSON is a failure of the provider.
+    pub fn event(&mut self, data: &[u8], out: &mut Vec<Piece>) {
+        if data.trim_ascii() == b"[DONE]" {
+            return;
+        }
+        let event: Value = match serde_json::from_slice(data) {
+            Ok(event) => event,
+            Err(error) => {
+                out.push(Piece::Fault(Fault::new(
+                    Kind::Upstream,
+                    format!("an event is no JSON: {error}"),
+                )));
+                return;
+            }
+        };
+        match &mut self.0 {
+            Reading::OpenAi(reader) => reader.event(&event, out),
+            Reading::Responses(reader) => reader.event(&event, out),
+            Reading::Anthropic(reader) => reader.event(&event, out),
+            Reading::Gemini(reader) => reader.event(&event, out),
+        }
+    }
+}
+
+/// Writes a stream for a client.
+#[derive(Debug)]
+pub struct Writer(Writing);
+
+#[derive(Debug)]
+enum Writing {
+    OpenAi(openai::Writer),
+    Responses(responses::Writer),
+    Anthropic(anthropic::Writer),
+    Gemini(gemini::Writer),
+}
+
+impl Writer {
+    /// A writer of one stream.
+    pub fn new(dialect: Dialect, manner: Manner) -> Self {
+        Self(match dialect {
+            Dialect::OpenAi => Writing::OpenAi(openai::Writer::new(manner)),
+            Dialect::Responses => Writing::Responses(responses::Writer::new(manner)),
+            Dialect::Anthropic => Writing::Anthropic(anthropic::Writer::new(manner)),
+            Dialect::Gemini => Writing::Gemini(gemini::Writer::new(manner)),
+        })
+    }
+
+    /// Writes one piece.
+    pub fn piece(&mut self, piece: &Piece, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Writing::OpenAi(writer) => writer.piece(piece, out),
+            Writing::Responses(writer) => writer.piece(piece, out),
+            Writing::Anthropic(writer) => writer.piece(piece, out),
+            Writing::Gemini(writer) => writer.piece(piece, out),
+        }
+    }
+
+    /// Writes what ends the stream; nothing after a failure that was told.
+    pub fn finish(&mut self, out: &mut Vec<u8>) {
+        match &mut self.0 {
+            Writing::OpenAi(writer) => writer.finish(out),
+            Writing::Responses(writer) => writer.finish(out),
+            Writing::Anthropic(writer) => writer.finish(out),
+            Writing::Gemini(writer) => writer.finish(out),
+        }
+    }
+}
+
+/// A count at a place in a JSON value; 0 when it is not there.
+pub(crate) fn count(value: &Value, pointer: &str) -> u64 {
+    value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// A text at a place in a JSON value.

@@ -24,6 +24,7 @@ pub mod effect;
 pub mod event;
 pub mod finding;
 pub mod id;
+pub mod ledger;
 pub mod model;
 pub mod money;
 pub mod outcome;

@@ -317,26 +317,26 @@ fn gateway(config: &Config, options: &Options) -> Result<Gateway, AppError> {
             name: name.clone(),
             dialect: table.dialect.clone(),
             base_url: table.base_url.clone(),
-            key: table
+            keys: table
                 .key
                 .as_ref()
                 .map(|k| k.reveal().to_owned())
-                .or_else(|| table.key_env.as_ref().and_then(lookup)),
+                .or_else(|| table.key_env.as_ref().and_then(lookup))
+                .into_iter()
+                .collect(),
             models: table.models.clone(),
             local: table.local,
             script: table.script.clone(),
-            script_text: None,
+            ..ProviderConfig::default()
         })
         .collect();
     providers.extend(options.scripted.iter().map(|scripted| ProviderConfig {
         name: scripted.name.clone(),
         dialect: "playbook".to_owned(),
-        base_url: None,
-        key: None,
         models: vec!["script".to_owned()],
         local: true,
-        script: None,
         script_text: Some(scripted.script.clone()),
+        ..ProviderConfig::default()
     }));
     Gateway::new(providers).map_err(|e| AppError::Config(e.to_string()))
 }

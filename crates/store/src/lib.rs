@@ -14,4 +14,4 @@ mod order;
 pub mod sqlite;
 
 pub use memory::MemoryStore;
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteLedger, SqliteStore};

@@ -3,6 +3,7 @@
 //! One thread writes and commits the requests of all callers in groups, since a commit costs a disk flush and a group
 //! costs one too. Two threads read. Everything is bounded: page caches, requests in flight, the size of a group.
 
+mod ledger;
 mod location;
 mod reader;
 mod record;
@@ -11,6 +12,7 @@ mod upkeep;
 mod view;
 mod writer;
 
+pub use ledger::SqliteLedger;
 use location::Location;
 use maestria_kernel::{
     Command, Effect, EffectId, RunId, Seq,

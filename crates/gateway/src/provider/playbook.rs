@@ -16,16 +16,15 @@
 //! steps = [{ json = '{"summary": "…"}' }]
 //! ```
 
-use maestria_kernel::{
-    Cost, Tokens, Usage,
-    model::{ModelError, ModelReply, ModelRequest, Part, Speaker, Stop},
-};
+use super::{Failure, Pieces};
+use crate::wire::{Ask, Counts, Piece, Stop, ask::Part};
+use maestria_kernel::model::Speaker;
 use serde::Deserialize;
 use serde_json::Value;
 
 /// A parsed script.
 #[derive(Debug, Clone)]
-pub struct Playbook {
+pub(crate) struct Playbook {
     name: String,
     rules: Vec<Rule>,
 }
@@ -61,7 +60,7 @@ impl Playbook {
     ///
     /// # Errors
     /// What is wrong with it, with the line.
-    pub fn parse(name: &str, text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, String> {
         let script: Script = toml::from_str(text).map_err(|e| e.to_string().trim_end().to_owned())?;
         for (number, rule) in script.rule.iter().enumerate() {
             let complete = |s: &Step| {
@@ -87,104 +86,94 @@ impl Playbook {
     /// Answers a request by the first rule that fits.
     ///
     /// # Errors
-    /// [`ModelError::Invalid`] when none does, with the beginning of the prompt.
-    pub fn answer(
-        &self,
-        request: &ModelRequest,
-        on_text: &(dyn Fn(&str) + Send + Sync),
-    ) -> Result<ModelReply, ModelError> {
-        let words = words(request);
+    /// When none does, with the beginning of the prompt.
+    pub(crate) fn answer(&self, ask: &Ask) -> Result<Pieces, Failure> {
+        let words = words(ask);
         let rule = self
             .rules
             .iter()
             .find(|r| r.when.iter().all(|w| words.contains(w.as_str())));
         let Some(rule) = rule else {
-            let start: String = last_text(request).chars().take(200).collect();
-            let detail = format!("the playbook has no rule for a prompt that begins with: {start}");
-            return Err(ModelError::Invalid {
-                provider: self.name.clone(),
-                detail,
-            });
+            let start: String = last_text(ask).chars().take(200).collect();
+            let what = format!("the playbook has no rule for a prompt that begins with: {start}");
+            return Err(Failure::request(what).named(&self.name, None));
         };
-        let index = answers_since_last_text(request);
+        let index = answers_since_last_text(ask);
         let step = rule
             .steps
             .get(index)
             .or_else(|| rule.steps.iter().rev().find(|s| s.call.is_none()));
-        let part = match step {
+        let mut pieces = vec![Piece::Begin {
+            id: String::new(),
+            model: "script".to_owned(),
+        }];
+        let said = match step {
             Some(Step {
                 call: Some(name), with, ..
             }) => {
-                let arguments = with.clone().unwrap_or_else(|| Value::Object(serde_json::Map::new()));
-                Part::Call {
+                let arguments = with.as_ref().map_or_else(|| "{}".to_owned(), Value::to_string);
+                pieces.push(Piece::Call {
                     id: format!("call_{index}"),
                     name: name.clone(),
-                    arguments,
-                }
+                    proof: None,
+                });
+                pieces.push(Piece::Arguments(arguments.clone()));
+                pieces.push(Piece::Stop(Stop::Tools));
+                arguments
             }
             Some(Step { text, json, .. }) => {
                 let text = text.clone().or_else(|| json.clone()).unwrap_or_default();
-                on_text(&text);
-                Part::Text { text }
+                pieces.push(Piece::Text(text.clone()));
+                pieces.push(Piece::Stop(Stop::End));
+                text
             }
-            None => Part::Text {
-                text: "Done.".to_owned(),
-            },
+            None => {
+                pieces.push(Piece::Text("Done.".to_owned()));
+                pieces.push(Piece::Stop(Stop::End));
+                String::new()
+            }
         };
-        let stop = if matches!(part, Part::Call { .. }) {
-            Stop::Tools
-        } else {
-            Stop::End
-        };
-        let usage = Usage {
-            // About four characters a token; nothing is charged.
-            input: Tokens(words.len() as u64 / 4),
-            cached: Tokens(0),
-            output: Tokens(serde_json::to_string(&part).map_or(0, |s| s.len() as u64 / 4)),
-            cost: Cost::ZERO,
-        };
-        Ok(ModelReply {
-            parts: vec![part],
-            stop,
-            usage,
-            scripted: true,
-        })
+        // About four characters a token; nothing is charged.
+        pieces.push(Piece::Counts(Counts {
+            input: words.len() as u64 / 4,
+            output: said.len() as u64 / 4 + 1,
+            ..Counts::default()
+        }));
+        Ok(pieces)
     }
 }
 
-/// All words of a conversation that a rule may look for.
-fn words(request: &ModelRequest) -> String {
-    let mut text = request.system.clone();
-    for part in request.messages.iter().flat_map(|m| &m.parts) {
+/// All words of a conversation that a rule may look for. What a tool answers is not the script's matter.
+fn words(ask: &Ask) -> String {
+    let mut text = ask.system_text();
+    for part in ask.turns.iter().flat_map(|t| &t.parts) {
         text.push('\n');
         match part {
-            Part::Text { text: said } => text.push_str(said),
+            Part::Text { text: said, .. } => text.push_str(said),
             Part::Call { name, .. } => text.push_str(name),
-            // What a tool answers is not the script's matter.
-            Part::Answer { .. } => {}
+            Part::Result { .. } | Part::Media { .. } | Part::Thought { .. } => {}
         }
     }
     text
 }
 
-fn last_text(request: &ModelRequest) -> &str {
-    let texts = request
-        .messages
-        .iter()
-        .rev()
-        .flat_map(|m| &m.parts)
-        .find_map(|part| match part {
-            Part::Text { text } => Some(text.as_str()),
-            Part::Call { .. } | Part::Answer { .. } => None,
-        });
-    texts.unwrap_or_default()
+fn last_text(ask: &Ask) -> &str {
+    let parts = ask.turns.iter().rev().flat_map(|t| &t.parts);
+    parts.into_iter().find_map(Part::as_text).unwrap_or_default()
 }
 
-fn answers_since_last_text(request: &ModelRequest) -> usize {
-    let is_text = |m: &&maestria_kernel::model::Message| {
-        m.speaker == Speaker::User && m.parts.iter().any(|p| matches!(p, Part::Text { .. }))
-    };
-    let since = request.messages.iter().rposition(|m| is_text(&m)).unwrap_or(0);
-    let parts = request.messages[since..].iter().flat_map(|m| &m.parts);
-    parts.filter(|p| matches!(p, Part::Answer { .. })).count()
+fn answers_since_last_text(ask: &Ask) -> usize {
+    let said = ask.turns.iter().flat_map(|t| t.parts.iter().map(|p| (t.speaker, p)));
+    let mut answers = 0;
+    for (speaker, part) in said {
+        match part {
+            Part::Text { .. } if speaker == Speaker::User => answers = 0,
+            Part::Result { .. } => answers += 1,
+            _ => {}
+        }
+    }
+    answers
 }
+
+#[cfg(test)]
+mod tests;

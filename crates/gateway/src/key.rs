@@ -1,0 +1,150 @@
+//! Clients' keys: made once, shown once, kept as a hash.
+
+use maestria_kernel::{
+    At, Cost,
+    ledger::{ClientKey, Ledger},
+    port::StoreError,
+};
+use ring::{
+    digest,
+    rand::{SecureRandom as _, SystemRandom},
+};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// What keys begin with.
+const PREFIX: &str = "mk_";
+
+/// How long a key is trusted before the books are asked again whether it was revoked.
+const TRUST: Duration = Duration::from_secs(1);
+
+/// Keys remembered at most.
+const REMEMBERED: usize = 4_096;
+
+/// A key cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// No randomness.
+    #[error("this system has no randomness to make a key of")]
+    Random,
+    /// The name is taken.
+    #[error("there is a key named `{0}` already; revoke it or choose another name")]
+    Taken(String),
+    /// A name that is none.
+    #[error("`{0}` is no name for a key; use letters, digits, `-`, `_`, `.`")]
+    Name(String),
+    /// The books cannot be written.
+    #[error(transparent)]
+    Books(#[from] StoreError),
+}
+
+/// Makes a key and keeps its hash; `like` says what its calls count for. Returns the key itself, which nobody can ever
+/// show again.
+///
+/// # Errors
+/// [`KeyError`].
+pub async fn create(ledger: &dyn Ledger, like: ClientKey, now: At) -> Result<String, KeyError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+    if like.name.is_empty() || like.name.len() > 100 || !like.name.chars().all(fits) {
+        return Err(KeyError::Name(like.name));
+    }
+    let mut random = [0_u8; 24];
+    SystemRandom::new().fill(&mut random).map_err(|_| KeyError::Random)?;
+    let key = format!("{PREFIX}{}", hex(&random));
+    let name = like.name.clone();
+    let kept = ClientKey {
+        prefix: key[..PREFIX.len() + 6].to_owned(),
+        hash: hash(&key),
+        created_at: now,
+        revoked_at: None,
+        ..like
+    };
+    if ledger.add_key(kept).await? {
+        Ok(key)
+    } else {
+        Err(KeyError::Taken(name))
+    }
+}
+
+fn hash(key: &str) -> String {
+    hex(digest::digest(&digest::SHA256, key.as_bytes()).as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing into a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) client: String,
+    pub(crate) run: Option<String>,
+    pub(crate) task: Option<String>,
+    pub(crate) agent: Option<String>,
+    pub(crate) project: Option<String>,
+    pub(crate) budget: Option<Cost>,
+}
+
+impl From<ClientKey> for Who {
+    fn from(key: ClientKey) -> Self {
+        Self {
+            client: key.name,
+            run: key.run,
+            task: key.task,
+            agent: key.agent,
+            project: key.project,
+            budget: key.budget,
+        }
+    }
+}
+
+/// The keys that were seen lately.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(Mutex<HashMap<String, (Instant, Who)>>);
+
+impl Seen {
+    /// Whose key it is; `None` for a key that there is not, or not any more.
+    pub(crate) async fn whose(&self, ledger: &dyn Ledger, key: &str) -> Result<Option<Who>, StoreError> {
+        if !key.starts_with(PREFIX) {
+            return Ok(None);
+        }
+        let hash = hash(key);
+        let now = Instant::now();
+        let fresh = |(at, _): &&(Instant, Who)| now.duration_since(*at) < TRUST;
+        if let Some((_, who)) = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&hash)
+            .filter(fresh)
+        {
+            return Ok(Some(who.clone()));
+        }
+        let found = ledger
+            .key(hash.clone())
+            .await?
+            .filter(|key| key.revoked_at.is_none())
+            .map(Who::from);
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match &found {
+            Some(who) => {
+                if seen.len() >= REMEMBERED {
+                    seen.clear();
+                }
+                seen.insert(hash, (now, who.clone()));
+            }
+            None => drop(seen.remove(&hash)),
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,279 @@
+//! Answers as they come in. A stream is held back until it has content, so that a failure before that can be tried
+//! again and no client hears of it.
+
+use super::{Failure, Pieces, http::silent};
+use crate::wire::{Counts, Dialect, Fault, Kind, Piece, Reader, sse::Events};
+use bytes::Bytes;
+use http_body_util::BodyExt as _;
+use hyper::{
+    Response,
+    body::{Body as _, Incoming},
+};
+use serde::Deserialize;
+use serde_json::Value;
+use std::time::Duration;
+
+/// The longest whole answer, in bytes.
+const WHOLE: usize = 64 << 20;
+
+/// The most of a refusal that is read.
+const REFUSAL: usize = 64 << 10;
+
+/// The most that is held back before content.
+const HELD: usize = 1 << 20;
+
+/// A call whose answer has begun.
+#[derive(Debug)]
+pub(crate) enum Opened {
+    /// The whole answer as it came, and what the provider counted.
+    Whole(Bytes, Option<Counts>),
+    /// A stream that has content.
+    Stream(Box<Stream>),
+    /// The whole answer, in no dialect.
+    Pieces(Pieces),
+}
+
+/// Sees to it that the answer is one, and has begun.
+pub(crate) async fn open(
+    dialect: Dialect,
+    response: Response<Incoming>,
+    stream: bool,
+    silence: Duration,
+) -> Result<Opened, Failure> {
+    let (head, body) = response.into_parts();
+    if !head.status.is_success() {
+        let words = collect(body, REFUSAL, silence)
+            .await
+            .unwrap_or_else(|(so_far, _)| so_far);
+        return Err(Failure::refused(head.status, &head.headers, &words));
+    }
+    let kind = head
+        .headers
+        .get("content-type")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    if stream && !kind.starts_with("application/json") {
+        return Stream::open(dialect, body, silence)
+            .await
+            .map(|s| Opened::Stream(Box::new(s)));
+    }
+    let whole = collect(body, WHOLE, silence).await.map_err(|(_, failure)| failure)?;
+    let skimmed = skim(&whole).map_err(|what| Failure::provider(format!("its answer is no JSON: {what}")))?;
+    if let Some(fault) = skimmed.fault() {
+        return Err(Failure::of_fault(fault));
+    }
+    Ok(Opened::Whole(whole, skimmed.counts(dialect)))
+}
+
+/// The whole body, or what of it had come when it failed.
+async fn collect(mut body: Incoming, most: usize, silence: Duration) -> Result<Bytes, (Bytes, Failure)> {
+    let mut whole = Vec::new();
+    let mut first: Option<Bytes> = None;
+    loop {
+        match next(&mut body, silence).await {
+            Ok(Some(chunk)) => {
+                if first.is_none() && whole.is_empty() && body.is_end_stream() {
+                    // The usual case: all of it in one piece, which need not be copied.
+                    return Ok(chunk);
+                }
+                whole.extend_from_slice(&chunk[..chunk.len().min(most.saturating_sub(whole.len()))]);
+                first.get_or_insert(chunk);
+                if whole.len() >= most {
+                    return Err((
+                        whole.into(),
+                        Failure::provider(format!("its answer is longer than {most} bytes")),
+                    ));
+                }
+            }
+            Ok(None) => return Ok(whole.into()),
+            Err(failure) => return Err((whole.into(), failure)),
+        }
+    }
+}
+
+async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>, Failure> {
+    loop {
+        let frame = match tokio::time::timeout(silence, body.frame()).await {
+            Err(_) => return Err(silent(silence)),
+            Ok(None) => return Ok(None),
+            Ok(Some(Err(error))) => return Err(Failure::provider(format!("the answer was cut off: {error}"))),
+            Ok(Some(Ok(frame))) => frame,
+        };
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+}
+
+/// A stream that has content.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    body: Incoming,
+    silence: Duration,
+    events: Events,
+    reader: Reader,
+    /// What came before the first content, and with it.
+    held: Option<(Vec<Bytes>, Pieces)>,
+    ended: bool,
+    stopped: bool,
+}
+
+/// A piece of a stream: the bytes as they came, and what they mean.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub(crate) bytes: Vec<Bytes>,
+    pub(crate) pieces: Pieces,
+}
+
+impl Stream {
+    async fn open(dialect: Dialect, body: Incoming, silence: Duration) -> Result<Self, Failure> {
+        let mut stream = Self {
+            body,
+            silence,
+            events: Events::default(),
+            reader: Reader::new(dialect),
+            held: None,
+            ended: false,
+            stopped: false,
+        };
+        let mut held = Vec::new();
+        let mut bytes = 0;
+        let mut pieces = Pieces::new();
+        loop {
+            let chunk = next(&mut stream.body, silence).await?;
+            let last = chunk.is_none();
+            let seen = pieces.len();
+            match chunk {
+                Some(chunk) => {
+                    stream.read(&chunk, &mut pieces)?;
+                    bytes += chunk.len();
+                    held.push(chunk);
+                }
+                None => stream.read_end(&mut pieces),
+            }
+            // A failure together with content counts as one after it.
+            let content = pieces[seen..]
+                .iter()
+                .position(|p| p.is_content() || matches!(p, Piece::Stop(_)));
+            let fault = pieces[seen..].iter().position(|p| matches!(p, Piece::Fault(_)));
+            match (content, fault) {
+                (content, Some(at)) if content.is_none_or(|c| at < c) => {
+                    if let Piece::Fault(fault) = pieces.swap_remove(seen + at) {
+                        return Err(Failure::of_fault(fault));
+                    }
+                }
+                (Some(_), _) => break,
+                (None, _) if last => {
+                    return Err(stream.empty(&held));
+                }
+                (None, _) if bytes > HELD => {
+                    return Err(Failure::provider("its stream does not come to the point"));
+                }
+                (None, _) => {}
+            }
+        }
+        stream.note_stop(&pieces);
+        stream.held = Some((held, pieces));
+        Ok(stream)
+    }
+
+    /// Why a stream had nothing in it: perhaps it was a document.
+    fn empty(&self, held: &[Bytes]) -> Failure {
+        let whole = held.concat();
+        match serde_json::from_slice::<Value>(&whole)
+            .ok()
+            .as_ref()
+            .and_then(super::failure::message_of)
+        {
+            Some(message) => Failure::of_fault(Fault::new(Kind::Upstream, message)),
+            None => Failure::provider("the stream ended before the answer did"),
+        }
+    }
+
+    /// What has come since; `None` when the stream has ended as it should.
+    pub(crate) async fn next(&mut self) -> Result<Option<Chunk>, Failure> {
+        if let Some((bytes, pieces)) = self.held.take() {
+            return Ok(Some(Chunk { bytes, pieces }));
+        }
+        if self.ended {
+            return Ok(None);
+        }
+        let mut pieces = Pieces::new();
+        match next(&mut self.body, self.silence).await? {
+            Some(bytes) => {
+                self.read(&bytes, &mut pieces)?;
+                self.note_stop(&pieces);
+                Ok(Some(Chunk {
+                    bytes: vec![bytes],
+                    pieces,
+                }))
+            }
+            None => {
+                self.read_end(&mut pieces);
+                self.note_stop(&pieces);
+                if !self.stopped {
+                    return Err(Failure::provider("the stream ended before the answer did"));
+                }
+                let rest = Chunk {
+                    bytes: Vec::new(),
+                    pieces,
+                };
+                Ok((!rest.pieces.is_empty()).then_some(rest))
+            }
+        }
+    }
+
+    fn read(&mut self, chunk: &[u8], pieces: &mut Pieces) -> Result<(), Failure> {
+        let reader = &mut self.reader;
+        let fed = self.events.feed(chunk, |data| reader.event(data, pieces));
+        fed.map_err(|e| Failure::provider(e.to_string()))
+    }
+
+    fn read_end(&mut self, pieces: &mut Pieces) {
+        self.ended = true;
+        let reader = &mut self.reader;
+        self.events.end(|data| reader.event(data, pieces));
+    }
+
+    fn note_stop(&mut self, pieces: &[Piece]) {
+        self.stopped |= pieces.iter().any(|p| matches!(p, Piece::Stop(_) | Piece::Fault(_)));
+    }
+}
+
+/// What the gateway itself needs to know of a whole answer that it passes on unread.
+#[derive(Debug, Default, Deserialize)]
+struct Skimmed {
+    #[serde(default)]
+    usage: Value,
+    #[serde(default, rename = "usageMetadata")]
+    usage_metadata: Value,
+    #[serde(default)]
+    error: Value,
+}
+
+/// Reads only what is needed of a whole answer.
+fn skim(whole: &[u8]) -> Result<Skimmed, String> {
+    serde_json::from_slice(whole).map_err(|e| e.to_string())
+}
+
+impl Skimmed {
+    fn fault(&self) -> Option<Fault> {
+        let message = match &self.error {
+            Value::Null => return None,
+            Value::String(message) => message.as_str(),
+            error => error["message"].as_str().unwrap_or("the provider failed"),
+        };
+        Some(Fault::new(Kind::Upstream, message))
+    }
+
+    /// What the provider counted, if it did.
+    fn counts(self, dialect: Dialect) -> Option<Counts> {
+        let mut body = serde_json::json!({});
+        body["usage"] = self.usage;
+        body["usageMetadata"] = self.usage_metadata;
+        dialect.read_document(&body).into_iter().find_map(|piece| match piece {
+            Piece::Counts(counts) => Some(counts),
+            _ => None,
+        })
+    }
+}

@@ -1,0 +1,97 @@
+use super::{Door, Question, Wanted};
+use crate::wire::{Dialect, Kind};
+use hyper::HeaderMap;
+use maestria_kernel::At;
+
+fn read(face: Dialect, body: &str) -> Result<Question, crate::wire::Fault> {
+    let door = Door {
+        face,
+        wanted: Wanted::Answer,
+        model: (face == Dialect::Gemini).then(|| "g".to_owned()),
+        stream: (face == Dialect::Gemini).then_some(true),
+        array: false,
+        query: "",
+    };
+    Question::read("r".to_owned(), At(0), door, HeaderMap::new(), body.to_owned().into())
+}
+
+#[test]
+fn a_body_is_changed_only_where_it_must_be() {
+    let table = [
+        // The model stays: not a byte changes.
+        (
+            r#"{ "model" : "m", "x": 1.50 }"#,
+            "m",
+            r#"{ "model" : "m", "x": 1.50 }"#,
+        ),
+        (
+            r#"{"a":{"model":"no"},"model":"p/m","z":"ü"}"#,
+            "m",
+            r#"{"a":{"model":"no"},"model":"m","z":"ü"}"#,
+        ),
+        (
+            r#"{"model":"p/m","stream":true}"#,
+            "m",
+            r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#,
+        ),
+        (
+            r#"{"stream_options":{"include_usage":false},"model":"p/m","stream":true}"#,
+            "m",
+            r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#,
+        ),
+        (
+            r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#,
+            "m",
+            r#"{"stream_options":{"include_usage":true},"model":"m","stream":true}"#,
+        ),
+    ];
+    for (body, model, expected) in table {
+        let question = read(Dialect::OpenAi, body).unwrap();
+        assert_eq!(std::str::from_utf8(&question.body_for(model)).unwrap(), expected);
+    }
+    let gemini = read(Dialect::Gemini, r#"{"model":"x","contents":[]}"#).unwrap();
+    assert_eq!((gemini.model.as_str(), gemini.stream), ("g", true));
+    assert_eq!(gemini.body_for("other").as_ref(), br#"{"model":"x","contents":[]}"#);
+}
+
+#[test]
+fn the_limit_of_the_answer_is_found_in_every_dialect() {
+    let table = [
+        (
+            Dialect::OpenAi,
+            r#"{"model":"m","max_tokens":7,"max_completion_tokens":8}"#,
+        ),
+        (Dialect::OpenAi, r#"{"model":"m","max_tokens":8}"#),
+        (Dialect::Responses, r#"{"model":"m","max_output_tokens":8}"#),
+        (Dialect::Anthropic, r#"{"model":"m","max_tokens":8}"#),
+        (Dialect::Gemini, r#"{"generationConfig":{"maxOutputTokens":8}}"#),
+    ];
+    for (face, body) in table {
+        assert_eq!(read(face, body).unwrap().max_tokens, Some(8), "{body}");
+    }
+    assert_eq!(
+        read(Dialect::OpenAi, r#"{"model":"m","max_tokens":null}"#)
+            .unwrap()
+            .max_tokens,
+        None
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_named() {
+    let table = [
+        ("", "no JSON object"),
+        ("{", "no JSON"),
+        ("[\"m\"]", "no JSON object"),
+        ("{}", "`model` is missing"),
+        (r#"{"model":5}"#, "`model` is no text"),
+        (r#"{"model":"m","stream":"yes"}"#, "`stream`"),
+        (r#"{"model":"m","model":"n"}"#, "duplicate"),
+        (r#"{"model":"m"} trailing"#, "trailing"),
+    ];
+    for (body, what) in table {
+        let fault = read(Dialect::OpenAi, body).unwrap_err();
+        assert_eq!(fault.kind, Kind::Invalid);
+        assert!(fault.message.contains(what), "{body}: {}", fault.message);
+    }
+}

@@ -1,0 +1,149 @@
+//! Streams on their way to a client: the provider's bytes as they are, or its pieces in the client's dialect. Nothing
+//! is read ahead of the client, and a client that leaves ends the provider's stream.
+
+use crate::{
+    provider::{Chunk, Failure, Stream},
+    tally::Tally,
+    wire::{Dialect, Piece, Writer, sse},
+};
+use bytes::Bytes;
+use memchr::memmem;
+use serde_json::Value;
+
+/// How the provider's stream becomes the client's.
+#[derive(Debug)]
+enum Manner {
+    /// As it is.
+    Same,
+    /// As it is, without the usage that only the gateway had asked for.
+    Sifted(sse::Events),
+    /// In another dialect.
+    Translated(Box<Writer>),
+}
+
+/// A stream on its way to a client.
+#[derive(Debug)]
+pub(crate) struct Relay {
+    stream: Stream,
+    manner: Manner,
+    face: Dialect,
+    request: String,
+    tally: Tally,
+    ended: bool,
+}
+
+impl Relay {
+    pub(crate) fn same(stream: Stream, face: Dialect, request: String, hides_usage: bool, tally: Tally) -> Self {
+        let manner = if hides_usage {
+            Manner::Sifted(sse::Events::default())
+        } else {
+            Manner::Same
+        };
+        Self {
+            stream,
+            manner,
+            face,
+            request,
+            tally,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn translated(stream: Stream, face: Dialect, request: String, writer: Writer, tally: Tally) -> Self {
+        Self {
+            stream,
+            manner: Manner::Translated(Box::new(writer)),
+            face,
+            request,
+            tally,
+            ended: false,
+        }
+    }
+
+    /// The next bytes for the client; `None` when there are no more.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        while !self.ended {
+            let bytes = match self.stream.next().await {
+                Ok(Some(chunk)) => self.pass(chunk),
+                Ok(None) => self.finish(),
+                Err(failure) => self.break_off(&failure),
+            };
+            if !bytes.is_empty() {
+                return Some(bytes);
+            }
+        }
+        None
+    }
+
+    fn pass(&mut self, chunk: Chunk) -> Bytes {
+        self.tally.pieces(&chunk.pieces);
+        match &mut self.manner {
+            Manner::Same => match <[Bytes; 1]>::try_from(chunk.bytes) {
+                Ok([one]) => one,
+                Err(several) => several.concat().into(),
+            },
+            Manner::Sifted(events) => {
+                let mut out = Vec::new();
+                for bytes in &chunk.bytes {
+                    // The stream has bounded its events already.
+                    let _ = events.feed(bytes, |data| sift(data, &mut out));
+                }
+                out.into()
+            }
+            Manner::Translated(writer) => {
+                let mut out = Vec::new();
+                chunk.pieces.iter().for_each(|piece| writer.piece(piece, &mut out));
+                out.into()
+            }
+        }
+    }
+
+    fn finish(&mut self) -> Bytes {
+        self.ended = true;
+        self.tally.done();
+        let mut out = Vec::new();
+        match &mut self.manner {
+            Manner::Same => {}
+            Manner::Sifted(events) => events.end(|data| sift(data, &mut out)),
+            Manner::Translated(writer) => writer.finish(&mut out),
+        }
+        out.into()
+    }
+
+    /// The client hears of a failure in its own words instead of a stream that just stops.
+    fn break_off(&mut self, failure: &Failure) -> Bytes {
+        self.ended = true;
+        let fault = failure.clone().named(self.tally.provider(), None).told();
+        self.tally.failed(&fault);
+        let mut out = Vec::new();
+        match &mut self.manner {
+            Manner::Translated(writer) => {
+                writer.piece(&Piece::Fault(fault), &mut out);
+                writer.finish(&mut out);
+            }
+            Manner::Same | Manner::Sifted(_) => {
+                // What was cut off in the middle of an event must not swallow the error.
+                out.extend_from_slice(b"\n\n");
+                self.face.break_off(&fault, &self.request, &mut out);
+            }
+        }
+        out.into()
+    }
+}
+
+/// Passes an event on, unless it is the one that holds nothing but the usage.
+fn sift(data: &[u8], out: &mut Vec<u8>) {
+    let usage_only = || {
+        let event: Option<Value> = serde_json::from_slice(data).ok();
+        event.is_some_and(|e| e["usage"].is_object() && e["choices"].as_array().is_some_and(Vec::is_empty))
+    };
+    if memmem::find(data, b"\"usage\"").is_some() && usage_only() {
+        return;
+    }
+    for line in data.split(|byte| *byte == b'\n') {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+    out.push(b'\n');
+}

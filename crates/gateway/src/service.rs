@@ -1,0 +1,400 @@
+//! One call from its question to its answer: who may ask, where it goes, what it may cost, who answers, what it did
+//! cost.
+
+mod answer;
+
+pub(crate) use answer::{Answered, Body};
+
+use crate::{
+    attempt::{self, GaveUp, Prepared, Target},
+    budget::{BudgetConfig, Budgets, Charge, Exhausted, Hold, OnAlert, Refusal},
+    core::{Core, Setup},
+    key::{Seen, Who},
+    lane::LaneStatus,
+    limit::{Limits, Rate},
+    provider::{ConfigError, Failure},
+    question::{Question, Wanted},
+    route::{self, Decision, Features, Lost, Warm},
+    tally::Tally,
+    wire::{Ask, Fault, Kind, Losses},
+};
+use maestria_kernel::{
+    At, Cost,
+    ledger::{Ledger, Scope},
+    port::StoreError,
+};
+use std::{fmt, sync::Arc, time::Instant};
+
+/// Who may ask.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Auth {
+    /// Who has a client key.
+    Keys,
+    /// Who has this token.
+    Token(String),
+    /// Everybody who reaches the socket.
+    None,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keys => "Keys",
+            Self::Token(_) => "Token(…)",
+            Self::None => "None",
+        })
+    }
+}
+
+/// What happens to fields that the provider's dialect cannot carry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnLoss {
+    /// They are left out, and a header names them.
+    #[default]
+    Drop,
+    /// The request is refused.
+    Refuse,
+}
+
+/// How the gateway serves others.
+#[derive(Debug, Clone)]
+pub struct Rules {
+    /// Who may ask.
+    pub auth: Auth,
+    /// What may be spent.
+    pub budget: BudgetConfig,
+    /// How much a client may ask.
+    pub rate: Rate,
+    /// What happens to fields that cannot be carried.
+    pub on_loss: OnLoss,
+}
+
+/// The gateway as it serves others.
+pub struct Service {
+    pub(crate) core: Core,
+    pub(crate) ledger: Arc<dyn Ledger>,
+    pub(crate) rules: Rules,
+    pub(crate) budgets: Arc<Budgets>,
+    limits: Limits,
+    seen: Seen,
+    warm: Warm,
+    now: Arc<dyn Fn() -> At + Send + Sync>,
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service")
+            .field("core", &self.core)
+            .field("rules", &self.rules)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a service needs of the outside.
+#[derive(Clone)]
+pub struct Outside {
+    /// The books.
+    pub ledger: Arc<dyn Ledger>,
+    /// The name under which this gateway holds leases; nobody else's.
+    pub owner: String,
+    /// Told when an account passes its alert.
+    pub on_alert: OnAlert,
+    /// The clock.
+    pub now: Arc<dyn Fn() -> At + Send + Sync>,
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside")
+            .field("owner", &self.owner)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Service {
+    /// A gateway that serves others. Must be made inside a runtime.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for the first thing that cannot be used as it is configured.
+    pub fn new(setup: Setup, rules: Rules, outside: Outside) -> Result<Self, ConfigError> {
+        let core = Core::new(setup)?;
+        let alert = rules.budget.alert_percent;
+        let budgets = Budgets::new(outside.ledger.clone(), outside.owner, alert, outside.on_alert);
+        Ok(Self {
+            core,
+            ledger: outside.ledger,
+            budgets: Arc::new(budgets),
+            limits: Limits::new(rules.rate),
+            seen: Seen::default(),
+            warm: Warm::default(),
+            now: outside.now,
+            rules,
+        })
+    }
+
+    pub(crate) fn now(&self) -> At {
+        (self.now)()
+    }
+
+    /// Gives back what is leased, and waits until all is on disk.
+    pub async fn close(&self) {
+        self.budgets.close().await;
+    }
+
+    /// The state of every lane.
+    pub fn lanes(&self) -> Vec<LaneStatus> {
+        self.core.status()
+    }
+
+    /// Who has a key, if anybody.
+    pub(crate) async fn whose(&self, given: Option<&str>) -> Result<Option<Who>, StoreError> {
+        let local = |name: &str| Who {
+            client: name.to_owned(),
+            ..Who::default()
+        };
+        match (&self.rules.auth, given) {
+            (Auth::None, _) => Ok(Some(local("local"))),
+            (Auth::Token(token), Some(given)) if is_same(token, given) => Ok(Some(local("token"))),
+            (Auth::Keys, Some(given)) => self.seen.whose(&*self.ledger, given).await,
+            (Auth::Token(_) | Auth::Keys, _) => Ok(None),
+        }
+    }
+
+    /// Answers a question.
+    pub(crate) async fn answer(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
+        let started = Instant::now();
+        self.limits.admit(&who.client, question.body.len() as u64 / 4).await?;
+        let decision = self.decide(question, who)?;
+        let (decision, hold) = self.take(question, who, decision).await?;
+        let mut tally = Tally::new(self.budgets.clone(), hold, question, who, started);
+        tally.because(&decision.reason);
+        let prepare = |target: &Target| self.prepare(question, target);
+        let begun = match attempt::open(&self.core, &decision.targets, prepare).await {
+            Ok(begun) => begun,
+            Err(GaveUp { failure, retries }) => {
+                let fault = failure.told();
+                tally.gave_up(&failure.provider, retries, &fault);
+                return Err(fault);
+            }
+        };
+        let target = &decision.targets[begun.target];
+        let provider = &self.core.providers[target.provider];
+        let price = self.core.price(target);
+        tally.answered_by(
+            &provider.name,
+            &target.model,
+            price,
+            begun.retries,
+            Some(begun.under_way),
+        );
+        self.note_warm(question, who, target);
+        answer::build(
+            question,
+            provider.dialect(),
+            begun.opened,
+            begun.losses,
+            tally,
+            &decision.reason,
+        )
+        .await
+    }
+
+    /// Where a question goes.
+    fn decide(&self, question: &Question, who: &Who) -> Result<Decision, Fault> {
+        let mut unreadable = None;
+        let features = || match question.ask() {
+            Ok(ask) => Features::of(&ask, question.body.len(), &who.client),
+            Err(error) => {
+                unreadable = Some(error);
+                Features::of_text("", "", question.body.len() as u64 / 4)
+            }
+        };
+        let decided = route::decide(&self.core, &self.warm, &question.model, features);
+        if let Some(error) = unreadable {
+            return Err(Fault::new(Kind::Invalid, error.to_string()));
+        }
+        decided.map_err(|lost| match lost {
+            Lost::Unknown { .. } => Fault::new(Kind::NotFound, lost.to_string()),
+            Lost::Needs(_) => Fault::new(Kind::Invalid, lost.to_string()),
+        })
+    }
+
+    /// Decides about a bare prompt, without calling anybody.
+    ///
+    /// # Errors
+    /// [`Lost`] when nobody can answer.
+    pub fn explain(&self, wish: &Wish) -> Result<Decision, Lost> {
+        let mut features = Features::of_text(
+            &wish.prompt,
+            &wish.system,
+            wish.context.max(wish.prompt.len() as u64 / 4),
+        );
+        (features.tools, features.vision, features.json) = (wish.tools, wish.vision, wish.json);
+        features.max_output = wish.max_tokens;
+        route::decide(&self.core, &self.warm, &wish.route, || features)
+    }
+
+    fn note_warm(&self, question: &Question, who: &Who, target: &Target) {
+        if question.wanted == Wanted::Answer
+            && self.core.route_named(&question.model).is_some()
+            && let Ok(ask) = question.ask()
+        {
+            let features = Features::of(&ask, question.body.len(), &who.client);
+            self.warm.note(features.conversation, target.clone(), features.input);
+        }
+    }
+
+    /// Takes the worst case from all accounts; at the end of a budget, perhaps for a cheaper model.
+    async fn take(&self, question: &Question, who: &Who, decision: Decision) -> Result<(Decision, Hold), Fault> {
+        let worst = |targets: &[Target]| {
+            targets
+                .iter()
+                .map(|t| self.worst(question, t))
+                .max()
+                .unwrap_or_default()
+        };
+        let refusal = match self.take_for(who, &decision.targets, worst(&decision.targets)).await {
+            Ok(hold) => return Ok((decision, hold)),
+            Err(refusal @ Refusal::Short { .. }) => refusal,
+            Err(Refusal::Books(error)) => {
+                return Err(Fault::new(
+                    Kind::Internal,
+                    format!("the books cannot be written: {error}"),
+                ));
+            }
+        };
+        let mut cheaper: Vec<Target> = Vec::new();
+        if self.rules.budget.exhausted == Exhausted::Downgrade && question.wanted == Wanted::Answer {
+            let above = worst(&decision.targets);
+            cheaper = self.core.all_targets();
+            cheaper.retain(|t| self.worst(question, t) < above);
+            cheaper.sort_by_key(|t| std::cmp::Reverse(self.worst(question, t)));
+        }
+        for target in cheaper {
+            let targets = vec![target];
+            if let Ok(hold) = self.take_for(who, &targets, worst(&targets)).await {
+                let model = self.core.name(&targets[0]);
+                let reason = format!(
+                    "{refusal}; so it goes to the cheaper {model} instead of {}",
+                    decision.model
+                );
+                return Ok((
+                    Decision {
+                        model,
+                        reason,
+                        targets,
+                        fallbacks: Vec::new(),
+                        ..decision
+                    },
+                    hold,
+                ));
+            }
+        }
+        Err(Fault::new(Kind::Unpaid, refusal.to_string()))
+    }
+
+    async fn take_for(&self, who: &Who, targets: &[Target], amount: Cost) -> Result<Hold, Refusal> {
+        self.budgets.take(self.charges(who, targets), amount).await
+    }
+
+    /// The accounts that a call counts against.
+    fn charges(&self, who: &Who, targets: &[Target]) -> Vec<Charge> {
+        let now = self.now();
+        let budget = &self.rules.budget;
+        let mut charges = Vec::with_capacity(4);
+        let mut add = |scope: Option<Scope>, limit: Option<Cost>| {
+            if let (Some(scope), Some(limit)) = (scope, limit) {
+                charges.push(Charge::new(&scope, limit, now));
+            }
+        };
+        add(Some(Scope::Day), budget.day);
+        add(Some(Scope::Client(who.client.clone())), who.budget.or(budget.client));
+        add(who.run.clone().map(Scope::Run), budget.run);
+        add(who.task.clone().map(Scope::Task), budget.task);
+        add(who.project.clone().map(Scope::Project), budget.project);
+        let mut models: Vec<&str> = targets.iter().map(|t| t.model.as_str()).collect();
+        models.sort_unstable();
+        models.dedup();
+        for model in models {
+            add(Some(Scope::Model(model.to_owned())), budget.model);
+        }
+        charges
+    }
+
+    /// The most that a question can cost on a target.
+    fn worst(&self, question: &Question, target: &Target) -> Cost {
+        let model = self.core.catalogue.model(&target.model);
+        let output = match question.wanted {
+            Wanted::Answer => question.max_tokens.unwrap_or(model.output),
+            Wanted::Embeddings | Wanted::Count => 0,
+        };
+        match question.wanted {
+            Wanted::Count => Cost::ZERO,
+            _ => self.core.price(target).worst(question.most_input(), output),
+        }
+    }
+
+    /// What is sent to a target.
+    fn prepare(&self, question: &Question, target: &Target) -> Result<Prepared, Failure> {
+        let provider = &self.core.providers[target.provider];
+        let same = match question.wanted {
+            Wanted::Embeddings => provider
+                .dialect()
+                .is_some_and(|d| d.path("", false).starts_with("/chat") || d == question.face),
+            Wanted::Answer | Wanted::Count => provider.dialect() == Some(question.face),
+        };
+        if same && !question.array {
+            let outgoing = crate::provider::Outgoing {
+                path: question.path_for(&target.model),
+                body: question.body_for(&target.model),
+                headers: question.headers.clone(),
+                stream: question.stream,
+            };
+            return Ok((outgoing, Losses::default(), None));
+        }
+        if question.wanted != Wanted::Answer {
+            let what = format!("{} does not speak the dialect of this endpoint", provider.name);
+            return Err(Failure::request(what));
+        }
+        let read = question.ask().map_err(|e| Failure::request(e.to_string()))?;
+        let ask = Arc::new(Ask {
+            model: target.model.clone(),
+            ..(*read).clone()
+        });
+        let (outgoing, losses) = provider.write(&ask);
+        if self.rules.on_loss == OnLoss::Refuse && !losses.is_empty() {
+            let what = format!(
+                "{} cannot carry: {losses} (`on_loss` of [gateway] is \"refuse\")",
+                provider.name
+            );
+            return Err(Failure::request(what));
+        }
+        Ok((outgoing, losses, Some(ask)))
+    }
+}
+
+/// A prompt that is only to be decided about.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The prompt.
+    pub prompt: String,
+    /// The system prompt.
+    pub system: String,
+    /// The model or route; `auto` for the default route.
+    pub route: String,
+    /// It calls tools.
+    pub tools: bool,
+    /// It shows pictures.
+    pub vision: bool,
+    /// It wants JSON of a schema.
+    pub json: bool,
+    /// Tokens that are sent.
+    pub context: u64,
+    /// The most tokens to answer with.
+    pub max_tokens: Option<u64>,
+}
+
+/// Compares without telling by its time how much was right.
+fn is_same(secret: &str, given: &str) -> bool {
+    secret.len() == given.len() && secret.bytes().zip(given.bytes()).fold(0, |all, (a, b)| all | (a ^ b)) == 0
+}

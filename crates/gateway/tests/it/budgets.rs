@@ -1,0 +1,217 @@
+//! Budgets under concurrency, on every endpoint, and across a gateway that dies.
+
+use crate::stage::{DIALECTS, NOON, Stage, ask, provider, rules};
+use futures_util::future::join_all;
+use maestria_gateway::{Bounds, BudgetConfig, Exhausted, Rules, Setup};
+use maestria_kernel::{
+    Cost,
+    ledger::{ClientKey, Ledger as _},
+};
+use maestria_testkit::model::{Dialect, ModelServer, Script, Step};
+use serde_json::Value;
+
+fn budget(day: i64) -> Rules {
+    Rules {
+        budget: BudgetConfig {
+            day: Some(Cost(day)),
+            ..BudgetConfig::default()
+        },
+        ..rules()
+    }
+}
+
+/// The worst case of a request to a model of the default price: 10 micro-dollars a token.
+fn worst(body: &Value, output: i64) -> i64 {
+    (i64::try_from(body.to_string().len()).unwrap() + 4_096 + output) * 10
+}
+
+fn limited(dialect: Dialect, mut body: Value) -> Value {
+    match dialect {
+        Dialect::Chat => body["max_completion_tokens"] = 100.into(),
+        Dialect::Responses => body["max_output_tokens"] = 100.into(),
+        Dialect::Anthropic => body["max_tokens"] = 100.into(),
+        Dialect::Gemini => body["generationConfig"] = serde_json::json!({"maxOutputTokens": 100}),
+    }
+    body
+}
+
+#[tokio::test]
+async fn sixty_four_parallel_calls_against_room_for_five_admit_five_on_every_route() {
+    for (name, face) in DIALECTS {
+        for stream in [false, true] {
+            let server = ModelServer::start().await;
+            // Silent, so that nobody gives anything back while the others ask.
+            let prompt = Script::of([Step::Text("x".to_owned())]);
+            let slow = maestria_testkit::model::Fault::forever(maestria_testkit::model::FaultKind::Silence {
+                ms: Some(1_500),
+            });
+            let (path, body) = ask(face, "m", &prompt.fault(slow).directive(), stream);
+            let body = limited(face, body);
+            let room = worst(&body, 100) * 5 + worst(&body, 100) / 2;
+            let stage = Stage::open(vec![provider("p", name, &server, &["m"])], budget(room)).await;
+            let replies = join_all((0..64).map(|_| stage.post(&path, &body))).await;
+            let admitted = replies.iter().filter(|r| r.status == 200).count();
+            let refused = replies.iter().filter(|r| r.status == 402).count();
+            assert_eq!((admitted, refused), (5, 59), "{name} {stream}");
+            assert_eq!(server.asked(), 5, "{name} {stream}");
+            let told = replies.iter().find(|r| r.status == 402).unwrap();
+            assert!(told.text.contains("the budget of day is exhausted"), "{}", told.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_used_is_given_back() {
+    let server = ModelServer::start().await;
+    let (path, body) = ask(Dialect::Chat, "m", "hello", false);
+    let body = limited(Dialect::Chat, body);
+    // Room for one worst case at a time, but for many real costs.
+    let mut stage = Stage::open(
+        vec![provider("p", "openai", &server, &["m"])],
+        budget(worst(&body, 100) * 3 / 2),
+    )
+    .await;
+    for _ in 0..10 {
+        assert_eq!(stage.post(&path, &body).await.status, 200);
+    }
+    stage.close().await;
+    let calls = stage.calls(10).await;
+    let spent: Cost = calls.iter().map(|c| c.cost).sum();
+    let balance = &stage.ledger.balances(NOON.0 / 86_400_000).await.unwrap()[0];
+    assert_eq!(
+        (balance.spent, balance.held),
+        (spent, Cost::ZERO),
+        "right to the micro-dollar"
+    );
+}
+
+#[tokio::test]
+async fn a_gateway_that_dies_loses_no_spending() {
+    let server = ModelServer::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let books = folder.path().join("m.db");
+    let slow = maestria_testkit::model::Fault::forever(maestria_testkit::model::FaultKind::Silence { ms: None });
+    let (path, body) = ask(
+        Dialect::Chat,
+        "m",
+        &Script::of([Step::Text("x".to_owned())]).fault(slow).directive(),
+        false,
+    );
+    let body = limited(Dialect::Chat, body);
+    let setup = || Setup {
+        providers: vec![provider("p", "openai", &server, &["m"])],
+        ..Setup::default()
+    };
+    let room = worst(&body, 100) * 5;
+    let first = Stage::on(books.clone(), "first", setup(), budget(room), Bounds::default()).await;
+    // Three calls are under way when it dies: nobody ever settles them.
+    let calls = join_all((0..3).map(|_| {
+        first.begin(
+            "POST",
+            &path,
+            &[("content-type", "application/json")],
+            body.to_string().len(),
+        )
+    }))
+    .await;
+    for mut socket in calls {
+        use tokio::io::AsyncWriteExt as _;
+        socket.write_all(body.to_string().as_bytes()).await.unwrap();
+        std::mem::forget(socket);
+    }
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while server.asked() < 3 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+    std::mem::forget(first);
+    let second = Stage::on(books, "second", setup(), budget(room), Bounds::default()).await;
+    for owner in second.ledger.owners().await.unwrap() {
+        second.ledger.absorb(owner).await.unwrap();
+    }
+    let (path, quick) = ask(Dialect::Chat, "m", &"y".repeat(body.to_string().len()), false);
+    let quick = limited(Dialect::Chat, quick);
+    let replies = join_all((0..16).map(|_| second.post(&path, &quick))).await;
+    let balance = &second.ledger.balances(NOON.0 / 86_400_000).await.unwrap()[0];
+    assert!(
+        balance.spent.0 >= 3 * worst(&body, 100),
+        "the worst case of the lost calls is spent: {balance:?}"
+    );
+    assert!(balance.spent.plus(balance.held).0 <= room, "{balance:?}");
+    assert!(replies.iter().any(|r| r.status == 200) && replies.iter().any(|r| r.status == 402));
+}
+
+#[tokio::test]
+async fn the_alert_goes_out_once() {
+    let server = ModelServer::start().await;
+    let (path, body) = ask(Dialect::Chat, "m", "hello", false);
+    let body = limited(Dialect::Chat, body);
+    let mut stage = Stage::open(
+        vec![provider("p", "openai", &server, &["m"])],
+        budget(worst(&body, 100) + 3_000),
+    )
+    .await;
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(stage.post(&path, &body).await.status);
+    }
+    assert!(statuses.contains(&402), "{statuses:?}");
+    stage.close().await;
+    let alerts = stage.alerts.lock().unwrap().clone();
+    let spent = stage.ledger.balances(NOON.0 / 86_400_000).await.unwrap();
+    let expected = usize::from(spent[0].alerted);
+    assert_eq!(alerts.len(), expected, "{spent:?}");
+}
+
+#[tokio::test]
+async fn a_key_has_a_budget_of_its_own_and_others_go_on() {
+    let server = ModelServer::start().await;
+    let keyed = Rules {
+        auth: maestria_gateway::Auth::Keys,
+        ..rules()
+    };
+    let stage = Stage::open(vec![provider("p", "openai", &server, &["m"])], keyed).await;
+    let like = |name: &str, budget| ClientKey {
+        name: name.to_owned(),
+        budget,
+        ..ClientKey::default()
+    };
+    let poor = stage.key(like("poor", Some(Cost(10)))).await;
+    let rich = stage.key(like("rich", None)).await;
+    let (path, body) = ask(Dialect::Anthropic, "m", "hello", false);
+    let refused = stage.post_as(&poor, &path, &body).await;
+    assert_eq!(refused.status, 402);
+    assert_eq!(refused.json()["error"]["type"], "billing_error");
+    assert!(refused.text.contains("client poor"), "{}", refused.text);
+    assert_eq!(stage.post_as(&rich, &path, &body).await.status, 200);
+}
+
+#[tokio::test]
+async fn at_the_end_a_cheaper_model_takes_over_if_that_is_wished() {
+    let server = ModelServer::start().await;
+    let setup = Setup {
+        providers: vec![provider("a", "openai", &server, &["claude-opus-4-1", "gpt-5-nano"])],
+        ..Setup::default()
+    };
+    let wish = Rules {
+        budget: BudgetConfig {
+            day: Some(Cost(10_000)),
+            exhausted: Exhausted::Downgrade,
+            ..BudgetConfig::default()
+        },
+        ..rules()
+    };
+    let stage = Stage::with(setup, wish, Bounds::default()).await;
+    let (path, body) = ask(Dialect::Chat, "claude-opus-4-1", "hello", false);
+    let reply = stage.post(&path, &limited(Dialect::Chat, body)).await;
+    assert_eq!(
+        (reply.status, reply.header("x-maestria-model")),
+        (200, Some("a/gpt-5-nano")),
+        "{}",
+        reply.text
+    );
+    assert!(
+        stage.calls(1).await[0].reason.contains("cheaper"),
+        "the reason says why"
+    );
+}

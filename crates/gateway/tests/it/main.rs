@@ -1,0 +1,10 @@
+//! The gateway against loopback model servers.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
+
+mod budgets;
+mod faults;
+mod pairs;
+mod provider;
+mod routing;
+mod stage;
