@@ -73,12 +73,9 @@ async fn of_a_newer_version() {
         .unwrap()
         .pragma_update(None, "user_version", 99)
         .unwrap();
-    let expected = StoreError::Newer {
-        path: path.display().to_string(),
-        found: 99,
-        known: 1,
-    };
-    assert_eq!(refusal(&path), expected);
+    let error = refusal(&path);
+    assert!(matches!(error, StoreError::Newer { found: 99, .. }), "{error:?}");
+    assert!(error.to_string().contains("upgrade maestria"), "{error}");
 }
 
 #[tokio::test]
