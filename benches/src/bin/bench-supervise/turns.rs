@@ -3,7 +3,7 @@
 use crate::scene::{Scene, TASK, WRITTEN, agent_table};
 use anyhow::ensure;
 use maestria_benches::{Figure, Table, finish, median};
-use maestria_testkit::RealCli;
+use maestria_testkit::{RealCli, real::Launch};
 use std::{
     process::{Command, Stdio},
     time::Instant,
@@ -44,7 +44,10 @@ fn by_hand(scene: &Scene, cli: RealCli) -> anyhow::Result<Option<f64>> {
     };
     let cwd = scene.repository()?;
     let mut command = Command::new(&launch.program);
-    command.args(&launch.args).args(one_shot(cli, TASK)).env_clear();
+    command
+        .args(&launch.args)
+        .args(one_shot(cli, &launch, TASK))
+        .env_clear();
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
     command
         .current_dir(&cwd)
@@ -59,27 +62,41 @@ fn by_hand(scene: &Scene, cli: RealCli) -> anyhow::Result<Option<f64>> {
 }
 
 /// Arguments with which a person lets the CLI do the task, edits allowed.
-pub(crate) fn one_shot(cli: RealCli, task: &str) -> Vec<&str> {
-    match cli {
-        RealCli::Claude | RealCli::ClaudeAcp | RealCli::Opencode => vec![
-            "-p",
-            task,
-            "--output-format",
-            "stream-json",
+pub(crate) fn one_shot<'a>(cli: RealCli, launch: &'a Launch, task: &'a str) -> Vec<&'a str> {
+    let model = launch.model;
+    let words: &[&str] = match cli {
+        RealCli::Claude | RealCli::ClaudeAcp | RealCli::Opencode => &[
             "--verbose",
             "--permission-mode",
             "acceptEdits",
-        ],
-        RealCli::Codex => vec!["exec", "--json", "--sandbox", "danger-full-access", task],
-        RealCli::Gemini => vec![
+            "--output-format",
+            "stream-json",
+            "--model",
+            model,
             "-p",
             task,
+        ],
+        RealCli::Codex => &[
+            "exec",
+            "--json",
+            "--sandbox",
+            "danger-full-access",
+            "--model",
+            model,
+            task,
+        ],
+        RealCli::Gemini => &[
             "--output-format",
             "stream-json",
             "--approval-mode",
             "auto_edit",
+            "--model",
+            model,
+            "-p",
+            task,
         ],
-    }
+    };
+    words.to_vec()
 }
 
 /// Milliseconds from the decision to dispatch the task until its outcome is stored.
