@@ -1,24 +1,18 @@
 //! One deterministic permission policy for every agent: a question in, a ruling with its rule out, before the effect.
 //!
-//! The rules are data (`policies/default.toml`). Paths are resolved through symlinks before they are compared; commands
-//! are read as shell and decided on their real words. What cannot be decided is asked.
+//! The rules are data (`policies/default.toml`). Paths are resolved through symlinks before they are compared; on commands
+//! the one command policy of the product decides (`maestria_sandbox::policy`). What cannot be decided is asked.
 
-mod command;
-mod path;
-mod rules;
-mod shell;
 #[cfg(test)]
 mod tests;
 
 use maestria_kernel::permission::{Action, Permission, Question, Ruling};
+pub use maestria_sandbox::path::resolve;
+use maestria_sandbox::policy::{CommandPolicy, Judgement, Level, Rules, Verdict};
 use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
 };
-
-pub use path::resolve;
-use rules::Rules;
-pub use rules::{BadPolicy, Level};
 
 /// Where a worker stands: what is its own, and what is a person's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,16 +31,13 @@ pub struct Place {
     pub read_only: bool,
 }
 
-/// The rules, read.
+/// The rules, and what decides by them.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    rules: Rules,
+    commands: CommandPolicy,
 }
 
-#[expect(clippy::expect_used, reason = "the rules are embedded; a test reads them")]
-static BUILT_IN: LazyLock<Policy> = LazyLock::new(|| {
-    Policy::parse(include_str!("../../../policies/default.toml")).expect("policies/default.toml has the rules' shape")
-});
+static BUILT_IN: LazyLock<Policy> = LazyLock::new(|| Policy::new(CommandPolicy::built_in().clone()));
 
 impl Policy {
     /// The rules that come with the program.
@@ -54,12 +45,13 @@ impl Policy {
         &BUILT_IN
     }
 
-    /// Reads rules from TOML.
-    ///
-    /// # Errors
-    /// [`BadPolicy`] names the key that is wrong.
-    pub fn parse(text: &str) -> Result<Self, BadPolicy> {
-        Rules::parse(text).map(|rules| Self { rules })
+    /// These rules, for commands and for everything else that their files speak of.
+    pub const fn new(commands: CommandPolicy) -> Self {
+        Self { commands }
+    }
+
+    fn rules(&self) -> &Rules {
+        self.commands.rules()
     }
 
     /// Rules on what a worker wants to do. Looks at the file system (symlinks), changes nothing.
@@ -78,13 +70,13 @@ impl Policy {
 
     fn tool(&self, tool: &str) -> Permission {
         let listed = |list: &[String]| list.iter().any(|name| name == tool);
-        if listed(&self.rules.tool.harmless) {
+        if listed(&self.rules().tool.harmless) {
             permission(
                 Ruling::Allow,
                 "tool.harmless",
                 "the tool touches nothing but the agent itself",
             )
-        } else if listed(&self.rules.tool.useless) {
+        } else if listed(&self.rules().tool.useless) {
             permission(
                 Ruling::Deny,
                 "tool.useless",
@@ -126,7 +118,7 @@ impl Policy {
     }
 
     fn one_path(&self, given: &str, place: &Place, write: bool) -> Judged {
-        let full = resolve(&place.worktree, &path::expanded(given, &place.home));
+        let full = resolve(&place.worktree, &expanded(given, &place.home));
         let shown = full.display();
         let is_in = |folder: &Path| full.starts_with(resolve(Path::new("/"), folder));
         if self.is_secret(&full, place) {
@@ -160,7 +152,7 @@ impl Policy {
                 "the path lies in a directory that was allowed",
             );
         }
-        let readable = self.rules.path.readable.iter();
+        let readable = self.rules().path.readable.iter();
         if !write
             && readable
                 .flat_map(|entry| homes(entry, place))
@@ -168,41 +160,93 @@ impl Policy {
         {
             return Judged::plain(Ruling::Allow, "path.readable", "the path may be read by everyone");
         }
-        let level = if write {
-            self.rules.path.write_outside
-        } else {
-            self.rules.path.read_outside
-        };
+        let path = &self.rules().path;
+        let level = if write { path.write_outside } else { path.read_outside };
         Judged::plain(
-            level.ruling(),
+            ruling(level.unwrap_or(Level::Confirm)),
             "path.outside",
             &format!("{shown} lies outside the worktree"),
         )
     }
 
     fn is_secret(&self, full: &Path, place: &Place) -> bool {
-        let secrets = self.rules.path.secret.iter().flat_map(|entry| homes(entry, place));
+        let secrets = self.rules().path.secret.iter().flat_map(|entry| homes(entry, place));
         secrets
             .into_iter()
             .any(|secret| full.starts_with(resolve(Path::new("/"), &secret)))
     }
 
     fn command(&self, text: &str, place: &Place) -> Permission {
-        let judge = command::Judge::new(&self.rules, place);
-        let finding = judge.script(text);
-        // A file that a command writes is held to the same rules as one that a tool writes.
-        let paths = judge.written(text).into_iter();
-        let written = paths.map(|given| self.one_path(&given, place, true)).find(|judged| {
-            matches!(judged.permission.ruling, Ruling::Deny | Ruling::Ask) && judged.permission.rule != "path.home"
-        });
-        let permission_of = |judged: Judged| judged.permission;
-        match finding.level {
-            Level::Deny => finding.permission(),
-            Level::Ask | Level::Monitor | Level::Allow => match written.map(permission_of) {
-                Some(permission) if permission.ruling == Ruling::Deny || finding.level != Level::Ask => permission,
-                Some(_) | None => finding.level_or_rewritten(text, place),
-            },
+        let Judgement { verdict, writes } = self.commands.look_at(text, place.read_only);
+        if verdict.level == Level::Block {
+            return permission_of(&verdict);
         }
+        // A file that a command writes is held to the same rules as one that a tool writes.
+        let judged = writes.iter().map(|given| self.one_path(given, place, true).permission);
+        let mut held = judged.filter(|permission| matches!(permission.ruling, Ruling::Deny | Ruling::Ask));
+        match held.next() {
+            Some(held) if held.ruling == Ruling::Deny || verdict.level != Level::Confirm => held,
+            Some(_) | None => permission_or_rewritten(verdict, text, place),
+        }
+    }
+}
+
+const fn ruling(level: Level) -> Ruling {
+    match level {
+        Level::Allow | Level::Monitor => Ruling::Allow,
+        Level::Confirm => Ruling::Ask,
+        Level::Block => Ruling::Deny,
+    }
+}
+
+fn permission_of(verdict: &Verdict) -> Permission {
+    let note = if verdict.level == Level::Monitor {
+        "; monitored"
+    } else {
+        ""
+    };
+    let part = if verdict.part.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", verdict.part)
+    };
+    permission(
+        ruling(verdict.level),
+        &verdict.rule,
+        &format!("{}{part}{note}", verdict.reason),
+    )
+}
+
+/// The ruling, with paths into the person's own checkout led into the worktree.
+fn permission_or_rewritten(verdict: Verdict, text: &str, place: &Place) -> Permission {
+    let target = place.target.display().to_string();
+    if !matches!(verdict.level, Level::Allow | Level::Monitor) || !names(text, &target, place) {
+        return permission_of(&verdict);
+    }
+    let command = text.replace(&target, &place.worktree.display().to_string());
+    let because = "it names the person's own checkout; the same place in the worktree is meant";
+    let action = Action::Run { command };
+    permission(Ruling::Rewrite { action }, "command.target", because)
+}
+
+/// Whether a command names the target itself or something in it, and not a neighbour with a longer name, and not the
+/// worktree where that lies inside the target.
+fn names(text: &str, target: &str, place: &Place) -> bool {
+    let inside = place.worktree.starts_with(&place.target);
+    !inside
+        && target.len() > 1
+        && text.match_indices(target).any(|(at, _)| {
+            let next = text[at + target.len()..].chars().next();
+            next.is_none_or(|c| c == '/' || c.is_whitespace() || "\"';&|)`".contains(c))
+        })
+}
+
+/// `~` as the worker's shell will expand it.
+fn expanded(given: &str, home: &Path) -> PathBuf {
+    match given.strip_prefix("~/") {
+        Some(rest) => home.join(rest),
+        None if given == "~" => home.to_owned(),
+        None => PathBuf::from(given.strip_prefix("file://").unwrap_or(given)),
     }
 }
 

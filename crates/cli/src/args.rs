@@ -93,6 +93,11 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: Config,
     },
+    /// The policy: what a worker may run and touch.
+    Policy {
+        #[command(subcommand)]
+        verb: Policy,
+    },
     /// Completions for a shell, on stdout.
     Completions {
         /// Which shell.
@@ -246,4 +251,71 @@ pub(crate) enum Config {
     },
     /// Look for mistakes.
     Check,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Decide on a command without running it; exit code 0 (allow, monitor), 5 (block) or 6 (confirm).
+    Test {
+        /// The command, as one text or as words.
+        #[arg(last = true, required_unless_present = "batch", conflicts_with = "batch")]
+        command: Vec<String>,
+        /// Decide on every line {"id","command"} of a file, or of stdin (`-`); one line of JSON each.
+        #[arg(long, value_name = "FILE")]
+        batch: Option<PathBuf>,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        files: PolicyFiles,
+    },
+    /// Decide on a path; exit code 0 (allow) or 5 (block).
+    Path {
+        /// What is to be done: read, write, create, delete, list, exec, rename, link.
+        #[arg(long)]
+        op: String,
+        /// Where relative paths begin.
+        #[arg(long, default_value = ".", value_name = "DIR")]
+        cwd: PathBuf,
+        /// A folder that may be changed.
+        #[arg(long, value_name = "DIR")]
+        rw: Vec<PathBuf>,
+        /// A folder that may be read.
+        #[arg(long, value_name = "DIR")]
+        ro: Vec<PathBuf>,
+        /// The path.
+        #[arg(last = true, required = true)]
+        path: PathBuf,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        files: PolicyFiles,
+    },
+    /// All rules in force.
+    List {
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        files: PolicyFiles,
+    },
+    /// Read a policy file and try its examples.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// One rule: what it is about, why, and examples.
+    Explain {
+        /// Its id, such as git.push.
+        rule: String,
+        #[command(flatten)]
+        output: Output,
+        #[command(flatten)]
+        files: PolicyFiles,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PolicyFiles {
+    /// A further policy file; may be repeated. Files only add rules.
+    #[arg(long = "policy", value_name = "FILE")]
+    pub(crate) extra: Vec<PathBuf>,
 }

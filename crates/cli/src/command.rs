@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod drive;
 mod lists;
+mod policy;
 mod run;
 
 use crate::{
@@ -117,6 +118,7 @@ pub(crate) fn execute(args: Args) -> Done {
             Ok(Exit::Ok)
         }
         Verb::Config { verb } => config::execute(&context, &verb),
+        Verb::Policy { verb } => policy::execute(&context, verb),
         verb => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -148,7 +150,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Decisions { verb } => decisions::execute(context, verb).await,
         Verb::Agents { verb } => agents::execute(context, verb).await,
         Verb::Doctor(output) => doctor::execute(context, output.json).await,
-        Verb::Config { .. } | Verb::Completions { .. } => Ok(Exit::Ok),
+        Verb::Config { .. } | Verb::Policy { .. } | Verb::Completions { .. } => Ok(Exit::Ok),
     }
 }
 

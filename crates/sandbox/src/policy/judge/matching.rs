@@ -1,0 +1,75 @@
+//! The rules about programs, from the policy files.
+
+use super::{Call, Finding, Judge, Word};
+use crate::policy::rules::{CommandRule, named};
+
+impl Judge<'_> {
+    pub(super) fn ruled(&self, program: &str, call: &Call<'_>) -> Finding {
+        let known = self.rules.command.iter().filter(|rule| named(&rule.programs, program));
+        known
+            .map(|rule| self.rule_on(rule, call.words))
+            .fold(Finding::allow(), Finding::or)
+    }
+
+    fn rule_on(&self, rule: &CommandRule, words: &[Word]) -> Finding {
+        let fits = || self.found(rule.verdict, &rule.id, rule.because.clone());
+        let text = |word: &Word| word.text.clone().unwrap_or_else(|| word.head.clone());
+        if rule.flags.is_empty() && rule.words.is_empty() && rule.operands.is_empty() {
+            return fits();
+        }
+        let arguments = || words.iter().skip(1);
+        if arguments().any(|word| named(&rule.flags, &text(word)) || named(&rule.operands, &text(word))) {
+            return fits();
+        }
+        if rule.words.is_empty() {
+            return Finding::allow();
+        }
+        let values: Vec<&str> = rule.values.iter().map(String::as_str).collect();
+        let plain = plain(words, &values);
+        let at = |from: usize| {
+            rule.words
+                .iter()
+                .any(|wanted| phrase(wanted, plain.get(from..).unwrap_or_default()))
+        };
+        let first = plain.first().and_then(Option::as_ref);
+        let excused = first.is_some_and(|first| rule.unless.contains(first));
+        if at(0) || (rule.loose && !excused && (at(1) || at(2))) {
+            return fits();
+        }
+        match plain.first() {
+            Some(None) => self.undecided(format!("it cannot be told what {} is to do", words[0].shown)),
+            Some(Some(_)) | None => Finding::allow(),
+        }
+    }
+}
+
+/// The words that are no options; `None` for one that is not known.
+pub(super) fn plain(words: &[Word], values: &[&str]) -> Vec<Option<String>> {
+    let mut found = Vec::new();
+    let mut rest = words.iter().skip(1);
+    let mut open = true;
+    while let Some(word) = rest.next() {
+        match word.text.as_deref() {
+            Some("--") if open => open = false,
+            Some(option) if open && values.contains(&option) => {
+                rest.next();
+            }
+            Some(option) if open && option.starts_with('-') && option.len() > 1 => {}
+            // `+toolchain` of cargo and its like.
+            Some(option) if open && option.starts_with('+') && found.is_empty() => {}
+            None if open && word.head.starts_with("--") && !word.many => {}
+            text => found.push(text.map(str::to_owned)),
+        }
+    }
+    found
+}
+
+/// Whether the words begin with a rule's phrase.
+pub(super) fn phrase(wanted: &str, words: &[Option<String>]) -> bool {
+    let wanted: Vec<&str> = wanted.split(' ').collect();
+    wanted.len() <= words.len()
+        && wanted
+            .iter()
+            .zip(words)
+            .all(|(wanted, word)| word.as_deref() == Some(*wanted))
+}

@@ -1,0 +1,30 @@
+//! Variables that make other programs do something else than their words say.
+
+use super::{Finding, Judge};
+use crate::policy::{rules::named, shell};
+
+impl Judge<'_> {
+    /// Decides on a variable that is given a value. `for_command`: for the one command after it.
+    pub(super) fn variable(&self, name: &str, value: Option<&str>, _for_command: bool) -> Finding {
+        let rules = self.rules.variable.iter().filter(|rule| named(&rule.names, name));
+        let harmful = rules.filter(|rule| !value.is_some_and(|value| named(&rule.harmless, value)));
+        let found = harmful.map(|rule| self.found(rule.verdict, &rule.id, rule.because.clone()));
+        found.fold(self.subscript(value.unwrap_or_default()), Finding::or)
+    }
+
+    /// A subscript in a value is evaluated where the value is used in arithmetic: `x='a[$(…)]'; echo $((x))`.
+    pub(super) fn subscript(&self, value: &str) -> Finding {
+        if !(value.contains('[') && (value.contains("$(") || value.contains('`'))) {
+            return Finding::allow();
+        }
+        match shell::scripts_in(value, &self.fuel) {
+            Err(unreadable) => self.unreadable(&unreadable),
+            Ok(scripts) => {
+                let inner = scripts
+                    .iter()
+                    .map(|script| self.script(script, shell::Scope::default(), 1));
+                inner.fold(Finding::allow(), Finding::or)
+            }
+        }
+    }
+}
