@@ -3,5 +3,6 @@
 
 mod demo;
 mod input;
+mod policy;
 mod process;
 mod questions;
