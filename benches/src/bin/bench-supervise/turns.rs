@@ -1,6 +1,6 @@
 //! One turn of a worker through maestria beside the same CLI started by hand, both on the same scripted model.
 
-use crate::scene::{Scene, TASK, WRITTEN, agent_table};
+use crate::scene::{Scene, TASK, THINKING, WRITTEN, agent_table};
 use anyhow::ensure;
 use maestria_benches::{Figure, Table, finish, median};
 use maestria_testkit::{RealCli, real::Launch};
@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-const PAIRS: usize = 7;
+const PAIRS: usize = 5;
 
 pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
     for (cli, name) in [
@@ -26,7 +26,12 @@ pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
             continue;
         }
         let of = |f: fn(&(Turn, f64)) -> f64| median(&pairs.iter().map(f).collect::<Vec<_>>());
-        let beside = format!("{:.0} ms and by hand {:.0} ms", of(|p| p.0.worker), of(|p| p.1));
+        let beside = format!(
+            "{:.0} ms and by hand {:.0} ms; two answers of a model that thinks {:.1} s each",
+            of(|p| p.0.worker),
+            of(|p| p.1),
+            THINKING.as_secs_f64()
+        );
         table.show(&Figure::at_most(name, of(|p| p.0.worker / p.1), "×", 1.05, beside));
         let beside = "opening the worktree, judging the outcome, committing the change";
         table.show(&Figure::at_most(
