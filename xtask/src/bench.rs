@@ -10,14 +10,19 @@ pub(crate) fn run(name: Bench) -> anyhow::Result<()> {
         .args(["-p", "maestria-cli", "-p", "maestria-testkit", "-p", "maestria-benches"])
         .status()?;
     ensure!(built.success(), "building the benchmarks failed");
-    let program = |name: &str| -> anyhow::Result<PathBuf> {
-        let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
-        Ok(std::path::absolute(target.join("release").join(name))?)
-    };
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    let folder = std::path::absolute(target.join("release"))?;
+    let program = |name: &str| folder.join(name);
     let mut bench = match name {
         Bench::Supervise => {
-            let mut bench = Command::new(program("bench-supervise")?);
-            bench.args([program("maestria")?, program("fake-agent")?]);
+            let mut bench = Command::new(program("bench-supervise"));
+            bench.args([program("maestria"), program("fake-agent")]);
+            bench
+        }
+        Bench::Store => {
+            let mut bench = Command::new(program("bench-store"));
+            // On a real disk, which the folder for passing files often is not.
+            bench.arg(&folder);
             bench
         }
     };
@@ -31,4 +36,6 @@ pub(crate) fn run(name: Bench) -> anyhow::Result<()> {
 pub(crate) enum Bench {
     /// What supervision costs, what it holds, and what it never leaves behind.
     Supervise,
+    /// How fast events become durable, beside a bare SQLite loop; and a store with a million of them.
+    Store,
 }

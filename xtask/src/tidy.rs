@@ -34,7 +34,15 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("maestria-cli", &["maestria-kernel", "maestria-server"]),
     ("maestria-testkit", &["maestria-kernel"]),
-    ("maestria-benches", &["maestria-sandbox", "maestria-testkit"]),
+    (
+        "maestria-benches",
+        &[
+            "maestria-kernel",
+            "maestria-sandbox",
+            "maestria-store",
+            "maestria-testkit",
+        ],
+    ),
     ("xtask", &["maestria-testkit"]),
 ];
 

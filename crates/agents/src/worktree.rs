@@ -18,7 +18,7 @@ mod register;
 mod torn;
 
 pub use checks::{Checks, detect};
-pub use evidence::{Evidence, commit_all, evidence};
+pub use evidence::{Evidence, commit_all, commit_since, evidence};
 
 use maestria_kernel::{
     ReviewId, Run, RunId, TaskId,

@@ -13,7 +13,7 @@ mod tables;
 pub(crate) use columns::columns;
 pub(crate) use events::{json_line, line};
 pub(crate) use frame::frame;
-pub(crate) use paint::{Paint, clean, fit, wrap};
+pub(crate) use paint::{Paint, clean, cut, fit, wrap};
 pub(crate) use plan::plan;
 pub(crate) use summary::{decision, show, summary};
 pub(crate) use tables::{agents, doctor, runs};

@@ -21,6 +21,14 @@ pub(crate) struct Book {
     clock: Arc<dyn Clock>,
 }
 
+/// A copy of the run with events that are not stored yet, and what they will owe. The copy is as large as the plan,
+/// however long the log is.
+struct Draft {
+    run: Run,
+    events: Vec<Stored>,
+    owed: Vec<(EffectId, Effect)>,
+}
+
 /// What a commit brought about.
 pub(crate) struct Committed {
     pub(crate) events: Vec<Stored>,
@@ -50,10 +58,14 @@ impl Book {
     ) -> Result<Result<Committed, Refused>, StoreError> {
         let now = self.clock.now();
         match decide(&self.run, command, now) {
-            Ok(events) => self.commit(events, now, settled).await.map(Ok),
+            Ok(events) => {
+                let mut draft = self.draft();
+                draft.extend(events, now);
+                self.commit(draft, settled).await.map(Ok)
+            }
             Err(refused) => {
                 // The effect is done all the same: a report nobody waits for is not owed twice.
-                self.commit(Vec::new(), now, settled).await?;
+                self.settle(settled).await?;
                 Ok(Err(refused))
             }
         }
@@ -62,61 +74,51 @@ impl Book {
     /// Stores many observations at once.
     pub(crate) async fn observe(&mut self, seen: Vec<Event>) -> Result<Committed, StoreError> {
         let now = self.clock.now();
-        let mut run = self.run.clone();
-        let mut events = Vec::with_capacity(seen.len());
+        let mut draft = self.draft();
         for event in seen {
             let command = Command::Observe { event: Box::new(event) };
             // What is no observation, or comes from an agent that talks nonsense, is dropped here.
-            for decided in decide(&run, &command, now).unwrap_or_default() {
-                run.apply(&decided, now);
-                events.push(decided);
-            }
+            draft.extend(decide(&draft.run, &command, now).unwrap_or_default(), now);
         }
-        self.commit(events, now, Vec::new()).await
+        self.commit(draft, Vec::new()).await
     }
 
     /// Marks effects as performed that lead to no command.
     pub(crate) async fn settle(&mut self, settled: Vec<EffectId>) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.commit(Vec::new(), now, settled).await.map(|_| ())
+        if settled.is_empty() {
+            return Ok(());
+        }
+        let batch = Batch {
+            after: self.run.seq,
+            settled,
+            ..Batch::default()
+        };
+        self.store.commit(self.run.id, batch).await
     }
 
-    async fn commit(&mut self, events: Vec<Event>, at: At, settled: Vec<EffectId>) -> Result<Committed, StoreError> {
-        if events.is_empty() && settled.is_empty() {
-            return Ok(Committed {
-                events: Vec::new(),
-                owed: Vec::new(),
-            });
+    fn draft(&self) -> Draft {
+        Draft {
+            run: self.run.clone(),
+            events: Vec::new(),
+            owed: Vec::new(),
         }
-        let after = self.run.seq;
-        let mut next = self.run.clone();
-        let mut stored = Vec::with_capacity(events.len());
-        let mut owed = Vec::new();
-        for event in events {
-            next.apply(&event, at);
-            for (effect, index) in effects(&next, &event).into_iter().zip(0u16..) {
-                owed.push((EffectId { seq: next.seq, index }, effect));
-            }
-            stored.push(Stored {
-                seq: next.seq,
-                at,
-                event,
-            });
+    }
+
+    /// Makes a draft the truth: stored first, believed then.
+    async fn commit(&mut self, draft: Draft, settled: Vec<EffectId>) -> Result<Committed, StoreError> {
+        let Draft { run, events, owed } = draft;
+        if !events.is_empty() || !settled.is_empty() {
+            let batch = Batch {
+                after: self.run.seq,
+                row: changes_row(&events).then(|| row(&run)),
+                events: events.clone(),
+                owed: owed.clone(),
+                settled,
+            };
+            self.store.commit(run.id, batch).await?;
+            self.run = run;
         }
-        let changes_row = stored
-            .iter()
-            .any(|s| !s.event.is_observation() || matches!(s.event, Event::ModelCalled { .. }));
-        let row = changes_row.then(|| row(&next, at));
-        let batch = Batch {
-            after,
-            events: stored.clone(),
-            owed: owed.clone(),
-            settled,
-            row,
-        };
-        self.store.commit(self.run.id, batch).await?;
-        self.run = next;
-        Ok(Committed { events: stored, owed })
+        Ok(Committed { events, owed })
     }
 
     pub(crate) async fn owed(&self) -> Result<Vec<(EffectId, Effect)>, StoreError> {
@@ -128,7 +130,26 @@ impl Book {
     }
 }
 
-fn row(run: &Run, now: At) -> RunRow {
+impl Draft {
+    fn extend(&mut self, events: Vec<Event>, at: At) {
+        for event in events {
+            self.run.apply(&event, at);
+            let seq = self.run.seq;
+            let places = effects(&self.run, &event).into_iter().zip(0u16..);
+            self.owed
+                .extend(places.map(|(effect, index)| (EffectId { seq, index }, effect)));
+            self.events.push(Stored { seq, at, event });
+        }
+    }
+}
+
+/// Most observations change nothing that lists show.
+fn changes_row(events: &[Stored]) -> bool {
+    let changes = |event: &Event| !event.is_observation() || matches!(event, Event::ModelCalled { .. });
+    events.iter().any(|stored| changes(&stored.event))
+}
+
+fn row(run: &Run) -> RunRow {
     let request = run.request.as_deref();
     let text = |f: fn(&maestria_kernel::request::Request) -> &str| request.map(f).unwrap_or_default().to_owned();
     RunRow {
@@ -140,7 +161,7 @@ fn row(run: &Run, now: At) -> RunRow {
         target: text(|r| &r.target),
         workspace: text(|r| &r.workspace),
         workflow: text(|r| &r.workflow.name),
-        percent: progress(run, now).percent,
+        percent: progress(run, run.updated_at).percent,
         usage: run.usage,
         decisions: u32::try_from(run.open_decisions().count()).unwrap_or(u32::MAX),
         work: match run.work {

@@ -332,6 +332,9 @@ impl Driver {
     }
 
     async fn begin(&mut self, owed: Vec<(EffectId, Effect)>, recovering: bool) -> Result<(), EngineError> {
+        if owed.is_empty() {
+            return Ok(());
+        }
         let snapshot: Snapshot = Arc::new(self.book.run.clone());
         let mut told = Vec::new();
         for (id, effect) in owed {

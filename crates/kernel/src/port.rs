@@ -124,6 +124,12 @@ pub enum StoreError {
         /// The newest schema known here.
         known: u32,
     },
+    /// The file is not Maestria's.
+    #[error("{path} is a database of another program; name another file as `path` under `[store]`")]
+    Foreign {
+        /// The database.
+        path: String,
+    },
     /// Another program holds the database.
     #[error("{path} is locked by another program; close it (a database browser, a backup) and try again")]
     Locked {
@@ -132,7 +138,7 @@ pub enum StoreError {
     },
     /// No space, no right to write, or a disk that fails: nothing was acknowledged.
     #[error(
-        "{path} cannot be written: {detail}; nothing was lost, free some space or mend the disk, then `maestria resume`"
+        "{path} cannot be written: {detail}; nothing acknowledged is lost: see to the disk, its space and the rights, then `maestria resume`"
     )]
     Unwritable {
         /// The database.
@@ -141,7 +147,9 @@ pub enum StoreError {
         detail: String,
     },
     /// What was read makes no sense.
-    #[error("{path} is damaged: {detail}")]
+    #[error(
+        "{path} is damaged: {detail}; move it aside together with its `-wal` and `-shm` files, then restore a copy or begin anew; each run's session folder has its events.jsonl"
+    )]
     Damaged {
         /// The database.
         path: String,

@@ -11,7 +11,7 @@ use maestria_agents::{
 use maestria_engine::{Engine, EngineError, Ports, SystemClock};
 use maestria_gateway::{Gateway, Price};
 use maestria_kernel::{
-    At, Cost, DecisionId, Run, RunId, Tokens,
+    At, Cost, DecisionId, Run, RunId, Tokens, Usage,
     agent::Role,
     decision::Decision,
     id::AgentName,
@@ -37,7 +37,7 @@ pub enum AppError {
     #[error("{0}")]
     Config(String),
     /// A folder cannot be made.
-    #[error("{path}: {source}")]
+    #[error("the folder {} cannot be made: {source}; name another one as `path` under `[store]`, or see to its rights", path.display())]
     Folder {
         /// The folder.
         path: PathBuf,
@@ -383,6 +383,15 @@ fn price(model: &ModelRef, tokens: Tokens) -> Cost {
     Cost::of(Tokens(tokens.0 - quarter.0), price.input).plus(Cost::of(quarter, price.output))
 }
 
+/// What a call has cost by the catalogue, for agents that do not say.
+fn call_price(model: &str, usage: &Usage) -> Cost {
+    let price = Price::of(model);
+    let fresh = Tokens(usage.input.0.saturating_sub(usage.cached.0));
+    Cost::of(fresh, price.input)
+        .plus(Cost::of(usage.cached, price.cached))
+        .plus(Cost::of(usage.output, price.output))
+}
+
 fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<Arc<dyn Worker>> {
     let native = native_models(config, options)
         .into_iter()
@@ -394,9 +403,10 @@ fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<
             };
             Arc::new(NativeWorker::new(name, model, roles, scripted, models.clone())) as Arc<dyn Worker>
         });
-    let around = Arc::new(Surroundings::of_process(
-        config.store.parent().map(|data| data.join("probes")),
-    ));
+    let around = Arc::new(Surroundings {
+        pricing: Some(call_price),
+        ..Surroundings::of_process(config.store.parent().map(|data| data.join("probes")))
+    });
     let clis = config.agents.iter().map(|(name, table)| {
         Arc::new(CliAgent::new(name.clone(), cli_config(config, table), around.clone())) as Arc<dyn Worker>
     });

@@ -91,8 +91,9 @@ impl Store for MemoryStore {
 
     fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>> {
         done(Ok(self.read(run, |log| {
-            let newer = log.events.iter().filter(|stored| stored.seq > after);
-            newer.take(limit as usize).cloned().collect()
+            // Event number n lies at place n - 1.
+            let first = usize::try_from(after.0).map_or(log.events.len(), |n| n.min(log.events.len()));
+            log.events[first..].iter().take(limit as usize).cloned().collect()
         })))
     }
 

@@ -26,10 +26,13 @@ use writer::Writer;
 /// How long another program may hold the database before a caller hears of it.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The most that one request may bring. SQLite itself takes less than a gigabyte, and fails all others with it.
+const MOST_BYTES: usize = 64 << 20;
+
 /// The log in an SQLite database.
 ///
-/// After an error that is not [`StoreError::Locked`] or [`StoreError::Conflict`] the store takes no more writes: what
-/// the disk holds is not known any more until the database is opened anew.
+/// After a failure of the disk the store takes no more writes: what the disk holds is not known any more until the
+/// database is opened anew. [`StoreError::Locked`] and refusals of a single request pass.
 #[derive(Debug)]
 pub struct SqliteStore {
     location: Arc<Location>,
@@ -42,8 +45,8 @@ impl SqliteStore {
     /// up to date. Blocks; up to 5 seconds when another program holds the database.
     ///
     /// # Errors
-    /// [`StoreError::Newer`], [`StoreError::Locked`], [`StoreError::Unwritable`], or [`StoreError::Damaged`] for what
-    /// is no database of Maestria.
+    /// [`StoreError::Newer`], [`StoreError::Locked`], [`StoreError::Unwritable`], [`StoreError::Foreign`] for a database
+    /// of another program, or [`StoreError::Damaged`]. Whatever the error, the file is left as it was.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_within(path, PATIENCE)
     }
@@ -80,6 +83,15 @@ impl SqliteStore {
         self.readers.close().await;
     }
 
+    async fn write(&self, write: Write) -> Result<u64, StoreError> {
+        if write.bytes() > MOST_BYTES {
+            let mib = |bytes: usize| bytes.div_ceil(1 << 20);
+            let detail = format!("{} MiB at once; {} are the most", mib(write.bytes()), mib(MOST_BYTES));
+            return Err(self.location.unwritable(detail));
+        }
+        self.writer.write(write).await
+    }
+
     fn damaged(&self, detail: impl ToString) -> StoreError {
         self.location.damaged(detail)
     }
@@ -90,7 +102,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             // Encoded here, on the caller's thread, because the writer's time is what all callers share.
             let write = Write::commit(run, batch).map_err(|e| self.damaged(e))?;
-            self.writer.write(write).await.map(drop)
+            self.write(write).await.map(drop)
         })
     }
 
@@ -109,7 +121,7 @@ impl Store for SqliteStore {
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             let write = Write::post(run, &command).map_err(|e| self.damaged(e))?;
-            self.writer.write(write).await
+            self.write(write).await
         })
     }
 
@@ -123,7 +135,7 @@ impl Store for SqliteStore {
             number,
             refused,
         };
-        Box::pin(async move { self.writer.write(write).await.map(drop) })
+        Box::pin(async move { self.write(write).await.map(drop) })
     }
 
     fn answered(&self, run: RunId, number: u64) -> Boxed<'_, Result<Option<Result<(), String>>, StoreError>> {

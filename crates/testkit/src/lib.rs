@@ -7,6 +7,7 @@
 //! * [`home`] — a HOME of its own and a cleared environment.
 //! * [`real`] — where the real agent CLIs are, and how each is pointed at the model server.
 //! * [`built`] — where those two binaries are, for the tests of other crates.
+//! * [`store`] — what every store promises, as one suite of tests for all of them.
 //! * [`lines`] — a child process spoken to line by line, with deadlines instead of sleeps.
 //!
 //! It must never be a dependency of shipped code, reach beyond loopback, or read a key or a setting
@@ -19,6 +20,7 @@ pub mod lines;
 pub mod model;
 pub mod ports;
 pub mod real;
+pub mod store;
 
 pub use home::TestHome;
 pub use lines::Lines;

@@ -95,9 +95,9 @@ fn by_hand(scene: &Scene) -> anyhow::Result<f64> {
         let mut command = Command::new(&launch.program);
         command
             .args(&launch.args)
-            .args(one_shot(RealCli::Codex, &task(number)))
+            .args(one_shot(RealCli::Codex, &launch, &task(number)))
             .env_clear()
-            .envs(launch.env)
+            .envs(launch.env.iter().map(|(name, value)| (name, value)))
             .current_dir(scene.repository()?)
             .stdin(Stdio::null())
             .stderr(Stdio::null());

@@ -157,6 +157,12 @@ impl Told {
         self.times(kind).last().with_context(|| self.no(kind))
     }
 
+    /// The same of the last until a moment.
+    pub(crate) fn last_before(&self, kind: &str, moment: u64) -> anyhow::Result<u64> {
+        let times = self.times(kind).filter(|at| *at <= moment);
+        times.last().with_context(|| self.no(kind))
+    }
+
     pub(crate) fn count(&self, kind: &str) -> usize {
         self.times(kind).count()
     }

@@ -3,7 +3,7 @@
 use crate::scene::{Scene, TASK, WRITTEN, agent_table};
 use anyhow::ensure;
 use maestria_benches::{Figure, Table, finish, median};
-use maestria_testkit::RealCli;
+use maestria_testkit::{RealCli, real::Launch};
 use std::{
     process::{Command, Stdio},
     time::Instant,
@@ -25,13 +25,17 @@ pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
         if pairs.is_empty() {
             continue;
         }
-        let of = |f: fn(&(f64, f64)) -> f64| median(&pairs.iter().map(f).collect::<Vec<_>>());
-        let beside = format!(
-            "{:.0} ms with worktree, judgement and commit; by hand {:.0} ms",
-            of(|p| p.0),
-            of(|p| p.1)
-        );
-        table.show(&Figure::at_most(name, of(|p| p.0 / p.1), "×", 1.05, beside));
+        let of = |f: fn(&(Turn, f64)) -> f64| median(&pairs.iter().map(f).collect::<Vec<_>>());
+        let beside = format!("{:.0} ms and by hand {:.0} ms", of(|p| p.0.worker), of(|p| p.1));
+        table.show(&Figure::at_most(name, of(|p| p.0.worker / p.1), "×", 1.05, beside));
+        let beside = "opening the worktree, judging the outcome, committing the change";
+        table.show(&Figure::at_most(
+            "  around the turn",
+            of(|p| p.0.around),
+            "ms",
+            250.0,
+            beside,
+        ));
     }
     Ok(())
 }
@@ -44,7 +48,10 @@ fn by_hand(scene: &Scene, cli: RealCli) -> anyhow::Result<Option<f64>> {
     };
     let cwd = scene.repository()?;
     let mut command = Command::new(&launch.program);
-    command.args(&launch.args).args(one_shot(cli, TASK)).env_clear();
+    command
+        .args(&launch.args)
+        .args(one_shot(cli, &launch, TASK))
+        .env_clear();
     command.envs(launch.env.iter().map(|(name, value)| (name, value)));
     command
         .current_dir(&cwd)
@@ -59,36 +66,65 @@ fn by_hand(scene: &Scene, cli: RealCli) -> anyhow::Result<Option<f64>> {
 }
 
 /// Arguments with which a person lets the CLI do the task, edits allowed.
-pub(crate) fn one_shot(cli: RealCli, task: &str) -> Vec<&str> {
-    match cli {
-        RealCli::Claude | RealCli::ClaudeAcp | RealCli::Opencode => vec![
-            "-p",
-            task,
-            "--output-format",
-            "stream-json",
+pub(crate) fn one_shot<'a>(cli: RealCli, launch: &'a Launch, task: &'a str) -> Vec<&'a str> {
+    let model = launch.model;
+    let words: &[&str] = match cli {
+        RealCli::Claude | RealCli::ClaudeAcp | RealCli::Opencode => &[
             "--verbose",
             "--permission-mode",
             "acceptEdits",
-        ],
-        RealCli::Codex => vec!["exec", "--json", "--sandbox", "danger-full-access", task],
-        RealCli::Gemini => vec![
+            "--output-format",
+            "stream-json",
+            "--model",
+            model,
             "-p",
             task,
+        ],
+        RealCli::Codex => &[
+            "exec",
+            "--json",
+            "--sandbox",
+            "danger-full-access",
+            "--model",
+            model,
+            task,
+        ],
+        RealCli::Gemini => &[
             "--output-format",
             "stream-json",
             "--approval-mode",
             "auto_edit",
+            "--model",
+            model,
+            "-p",
+            task,
         ],
-    }
+    };
+    words.to_vec()
 }
 
-/// Milliseconds from the decision to dispatch the task until its outcome is stored.
-fn through_maestria(scene: &Scene, cli: RealCli) -> anyhow::Result<f64> {
+/// Milliseconds of a task.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// From the start of the worker's process until it has ended.
+    worker: f64,
+    /// What else lies between the decision to dispatch the task and its stored outcome.
+    around: f64,
+}
+
+fn through_maestria(scene: &Scene, cli: RealCli) -> anyhow::Result<Turn> {
     let home = scene.folder()?;
     let Some(launch) = scene.launch(cli, &home)? else {
         anyhow::bail!("{} has gone", cli.name());
     };
     let told = scene.run(&home, &agent_table(cli.name(), &launch), &[])?;
     ensure!(told.count("task.merged") == 1, "{}: {:#?}", cli.name(), told.events);
-    Ok((told.first("task.finished")? - told.first("task.dispatched")?) as f64)
+    let finished = told.first("task.finished")?;
+    let ended = told.last_before("worker.measured", finished)?;
+    let worker = ended.saturating_sub(told.first("task.started")?) as f64;
+    let whole = finished.saturating_sub(told.first("task.dispatched")?) as f64;
+    Ok(Turn {
+        worker,
+        around: whole - worker,
+    })
 }

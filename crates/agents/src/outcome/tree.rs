@@ -1,6 +1,6 @@
 //! What git says about an attempt's worktree, as facts to judge by.
 
-use crate::worktree::{commit_all, evidence};
+use crate::worktree::{commit_since, evidence};
 use maestria_kernel::{id::CommitId, outcome::FileChange, port::RepositoryError};
 use std::path::{Path, PathBuf};
 
@@ -56,9 +56,7 @@ pub async fn commit(
     message: &str,
     trailers: &[(&str, String)],
 ) -> Result<Option<CommitId>, RepositoryError> {
-    commit_all(root, message, trailers).await?;
-    let found = evidence(root, base).await?;
-    Ok((found.head != *base && !found.files.is_empty()).then_some(found.head))
+    commit_since(root, base, message, trailers).await
 }
 
 /// The state of a checkout that must not change: its commit, and whether anything lies beside it.

@@ -80,6 +80,29 @@ pub async fn commit_all(
     Ok(Some(CommitId::new(commit)))
 }
 
+/// Commits as [`commit_all`] does, and names the newest commit if its files differ from those of `base`: a commit of the
+/// agent's own counts.
+///
+/// # Errors
+/// As [`commit_all`].
+pub async fn commit_since(
+    folder: &Path,
+    base: &CommitId,
+    message: &str,
+    trailers: &[(&str, String)],
+) -> Result<Option<CommitId>, RepositoryError> {
+    let made = commit_all(folder, message, trailers).await?;
+    let git = Git::bare(folder);
+    let newest = match made {
+        Some(commit) => commit.as_str().to_owned(),
+        None => head(&git, folder).await?,
+    };
+    if newest == base.as_str() || git.tree_of(&newest).await? == git.tree_of(base.as_str()).await? {
+        return Ok(None);
+    }
+    Ok(Some(CommitId::new(newest)))
+}
+
 /// Whether a commit may move the branch that HEAD is on. An agent may have checked out a branch of the person's in its
 /// worktree; HEAD then leaves it and goes on alone.
 async fn is_ours(git: &Git) -> bool {

@@ -239,6 +239,10 @@ impl<'a> Face<'a> {
     }
 
     fn paint(&mut self) {
+        // Asking a terminal for its size is not free, and may start a program where there is none.
+        if self.live.is_none() {
+            return;
+        }
         let frame = self.frame();
         if let Some(live) = &mut self.live {
             live.paint(&frame);

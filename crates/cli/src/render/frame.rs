@@ -1,6 +1,6 @@
 //! One frame of the live view.
 
-use super::{Paint, SCRIPTED, clean, fit, span, wrap};
+use super::{Paint, SCRIPTED, clean, cut, fit, span, wrap};
 use maestria_kernel::{
     At, Run, Task,
     progress::progress,
@@ -35,11 +35,7 @@ pub(crate) fn frame(run: &Run, now: At, width: usize, height: usize, log: &[Stri
         lines.push(paint.dim(&fit(&format!("  … and {hidden} more"), width)));
     }
     let left = height.saturating_sub(lines.len() + questions.len() + 2).min(log.len());
-    lines.extend(
-        log[log.len() - left..]
-            .iter()
-            .map(|line| line.lines().next().unwrap_or_default().to_owned()),
-    );
+    lines.extend(log[log.len() - left..].iter().map(|line| cut(line, width)));
     lines.extend(questions);
     lines
 }

@@ -101,6 +101,37 @@ pub(crate) fn fit(text: &str, width: usize) -> String {
     out
 }
 
+/// One line of our own, colours and all, of at most `width` columns, cut with `…`.
+pub(crate) fn cut(line: &str, width: usize) -> String {
+    let line = line.lines().next().unwrap_or_default();
+    if columns(line).map(|(_, wide)| wide).sum::<usize>() <= width {
+        return line.to_owned();
+    }
+    let mut out = String::with_capacity(line.len());
+    let mut used = 0;
+    for (c, wide) in columns(line) {
+        used += wide;
+        if used + 1 > width {
+            break;
+        }
+        out.push(c);
+    }
+    out.push('…');
+    if line.contains('\x1b') {
+        out.push_str("\x1b[0m");
+    }
+    out
+}
+
+/// The characters with their widths. Of escape sequences there is only what [`Paint`] writes: `ESC [ … m`.
+fn columns(line: &str) -> impl Iterator<Item = (char, usize)> {
+    line.chars().scan(false, |colour, c| {
+        let code = *colour || c == '\x1b';
+        *colour = code && c != 'm';
+        Some((c, if code { 0 } else { c.width().unwrap_or(0) }))
+    })
+}
+
 /// Broken at spaces, or within a word that is too long, into at most `most` lines of `width` columns; the last ends with
 /// `…` when something is left.
 pub(crate) fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
@@ -131,7 +162,16 @@ fn push(lines: &mut Vec<String>, c: char, width: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::{clean, fit, wrap};
+    use super::{clean, cut, fit, wrap};
+
+    #[test]
+    fn coloured_lines_are_cut_by_what_is_seen() {
+        let line = "\x1b[32mgreen\x1b[0m and plain";
+        assert_eq!(cut(line, 15), line);
+        assert_eq!(cut(line, 8), "\x1b[32mgreen\x1b[0m a…\x1b[0m");
+        assert_eq!(cut("plain text", 6), "plain…");
+        assert_eq!(cut("日本語", 5), "日本…");
+    }
 
     #[test]
     fn texts_wrap_and_say_when_they_are_cut() {

@@ -2,7 +2,7 @@
 
 use super::schema;
 use maestria_kernel::port::StoreError;
-use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig, ffi};
 use std::{
     fs, io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
@@ -13,6 +13,9 @@ use std::{
 
 /// The log is written back into the database when it has this many pages (32 MiB), so that its file is reused.
 pub(super) const CHECKPOINT_PAGES: u32 = 8_192;
+
+/// The bytes of the smallest page: no database is smaller.
+const SMALLEST: u64 = 512;
 
 #[derive(Debug)]
 pub(super) struct Location {
@@ -34,6 +37,7 @@ impl Location {
 
     /// Makes what is missing, checks what is there, and opens a connection that may write.
     pub(super) fn prepare(&self) -> Result<Connection, StoreError> {
+        self.guard_remains()?;
         self.make_file().map_err(|e| self.unwritable(e))?;
         self.patiently(|| {
             let mut connection = self.connect()?;
@@ -41,12 +45,10 @@ impl Location {
             self.recognise(&connection)?;
             let sql = |e| self.fault(&e);
             if connection.is_readonly("main").map_err(sql)? {
-                return Err(self.unwritable("no right to write"));
+                return Err(self.unwritable("the file is read-only"));
             }
-            connection
-                .pragma_update(None, "journal_mode", "WAL")
-                .and_then(|()| schema::migrate(&mut connection))
-                .map_err(sql)?;
+            self.keep_log_beside(&connection)?;
+            schema::migrate(&mut connection).map_err(sql)?;
             self.recognise(&connection)?;
             tune(&connection, 4).map_err(sql)?;
             Ok(connection)
@@ -62,6 +64,19 @@ impl Location {
                 .map_err(|e| self.fault(&e))?;
             Ok(connection)
         })
+    }
+
+    /// What SQLite takes for an empty database, and would write over, although something was there: a file too short
+    /// to be one, and a missing or empty file whose log may hold all that was acknowledged last.
+    fn guard_remains(&self) -> Result<(), StoreError> {
+        let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+        match length(&self.path) {
+            0 if length(&self.log_path()) > 0 => {
+                Err(self.damaged("the file is missing or empty, but its log is there"))
+            }
+            1..SMALLEST => Err(self.damaged("file is not a database")),
+            _ => Ok(()),
+        }
     }
 
     fn make_file(&self) -> io::Result<()> {
@@ -92,15 +107,29 @@ impl Location {
             connection.busy_timeout(self.patience)?;
             // The last connection would delete the log; kept, its blocks are overwritten instead of allocated anew.
             connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+            // Otherwise a statement is compiled anew whenever its parameters change, in case another plan fits better.
+            connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             Ok(connection)
         };
         open().map_err(|e| self.fault(&e))
     }
 
+    /// Switches to the write-ahead log, which SQLite silently leaves alone where memory cannot be shared.
+    fn keep_log_beside(&self, connection: &Connection) -> Result<(), StoreError> {
+        let mode: String = connection
+            .pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))
+            .map_err(|e| self.fault(&e))?;
+        if mode == "wal" {
+            Ok(())
+        } else {
+            Err(self.unwritable("this file system cannot share memory between programs; a local disk can"))
+        }
+    }
+
     fn recognise(&self, connection: &Connection) -> Result<(), StoreError> {
         let identity = schema::identity(connection).map_err(|e| self.fault(&e))?;
         if !identity.is_ours() {
-            return Err(self.damaged("it is a database of another program"));
+            return Err(StoreError::Foreign { path: self.name() });
         }
         if identity.version > schema::KNOWN {
             return Err(StoreError::Newer {
@@ -130,18 +159,24 @@ impl Location {
         let rusqlite::Error::SqliteFailure(code, _) = error else {
             return self.damaged(error);
         };
+        let detail = || format!("{error} (SQLite code {})", code.extended_code);
         match code.code {
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Locked { path: self.name() },
+            // The file ends too early.
+            _ if code.extended_code == ffi::SQLITE_IOERR_SHORT_READ => self.damaged(detail()),
+            ErrorCode::CannotOpen => self.unwritable(format!(
+                "{}; the folder must be there and writable too, for the files beside it",
+                detail()
+            )),
             ErrorCode::DiskFull
             | ErrorCode::SystemIoFailure
             | ErrorCode::ReadOnly
-            | ErrorCode::CannotOpen
             | ErrorCode::PermissionDenied
             | ErrorCode::FileLockingProtocolFailed
             | ErrorCode::NoLargeFileSupport
             | ErrorCode::OutOfMemory
-            | ErrorCode::TooBig => self.unwritable(format!("{error} (SQLite code {})", code.extended_code)),
-            _ => self.damaged(format!("{error} (SQLite code {})", code.extended_code)),
+            | ErrorCode::TooBig => self.unwritable(detail()),
+            _ => self.damaged(detail()),
         }
     }
 
@@ -159,6 +194,13 @@ impl Location {
             path: self.name(),
             detail: detail.to_string(),
         }
+    }
+
+    /// The write-ahead log.
+    pub(super) fn log_path(&self) -> PathBuf {
+        let mut path = self.path.as_os_str().to_owned();
+        path.push("-wal");
+        path.into()
     }
 
     pub(super) fn name(&self) -> String {

@@ -5,7 +5,7 @@ use maestria_kernel::{
     Command, EffectId, RunId, Seq,
     port::{Batch, RunRow, StoreError},
 };
-use rusqlite::{Connection, ErrorCode, params};
+use rusqlite::{Connection, params};
 
 /// A request, encoded.
 #[derive(Debug)]
@@ -44,25 +44,15 @@ struct Line {
 
 /// Why a request was not recorded.
 pub(super) enum Failure {
-    /// It is at fault itself; the others of its group are not.
+    /// It is at fault itself; nothing of it was written, and the others of its group go on.
     Refused(StoreError),
-    /// SQLite failed.
+    /// SQLite failed, which leaves the whole transaction in doubt.
     Sql(rusqlite::Error),
 }
 
 impl From<rusqlite::Error> for Failure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)
-    }
-}
-
-impl Failure {
-    /// Whether an error is the fault of one request. Any other leaves the whole transaction in doubt.
-    pub(super) fn is_of_request(error: &rusqlite::Error) -> bool {
-        matches!(
-            error.sqlite_error_code(),
-            Some(ErrorCode::ConstraintViolation | ErrorCode::TooBig)
-        )
     }
 }
 

@@ -5,8 +5,13 @@
 //! never cut. And what lies in it is brought into the database while there is time, so that no commit has to.
 
 use super::location::{CHECKPOINT_PAGES, Location};
+use maestria_kernel::port::StoreError;
 use rusqlite::Connection;
-use std::{fs, io, io::Write as _, path::PathBuf};
+use std::{
+    fs, io,
+    io::{ErrorKind, Write as _},
+    path::Path,
+};
 
 /// As long as the log gets before it starts over: pages with their headers.
 const LOG_BYTES: u64 = CHECKPOINT_PAGES as u64 * (4096 + 24) + 32;
@@ -31,33 +36,56 @@ impl Upkeep {
     }
 
     /// Does a part of what is due.
-    pub(super) fn step(&mut self, connection: &Connection, location: &Location) {
+    ///
+    /// # Errors
+    /// A disk that fails. Being refused room or the lock is none: the log works without, only slower.
+    pub(super) fn step(&mut self, connection: &Connection, location: &Location) -> Result<(), StoreError> {
         if !self.grown {
-            // Being refused room or the lock is no failure: the log works without, only slower.
-            self.grown = grow(connection, location).unwrap_or(true);
-            return;
+            self.grown = grow(connection, location)?;
+            return Ok(());
         }
-        Self::finish(connection);
         self.written = false;
-    }
-
-    /// Brings the log into the database, as far as readers allow.
-    pub(super) fn finish(connection: &Connection) {
-        // What cannot be brought over now stays in the log, where it is just as safe.
-        let _ = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        write_back(connection, location)
     }
 }
 
-/// Grows the log's file by a step; returns whether it is long enough.
-fn grow(connection: &Connection, location: &Location) -> Result<bool, Box<dyn std::error::Error>> {
+/// Brings the log into the database, as far as readers allow. What cannot be brought over stays in the log, where it is
+/// just as safe.
+pub(super) fn write_back(connection: &Connection, location: &Location) -> Result<(), StoreError> {
+    let done = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+    unless_locked((), done.map_err(|e| location.fault(&e)))
+}
+
+/// Grows the log's file by a step; returns whether it is as long as it will get.
+fn grow(connection: &Connection, location: &Location) -> Result<bool, StoreError> {
+    let sql = |ended: rusqlite::Result<()>| ended.map_err(|e| location.fault(&e));
     // Under SQLite's own write lock, so that nobody else appends at the same time.
-    connection.execute_batch("BEGIN IMMEDIATE")?;
-    let grown = append_zeros(&log_path(location));
-    connection.execute_batch("ROLLBACK")?;
-    Ok(grown?)
+    if let Err(refused) = sql(connection.execute_batch("BEGIN IMMEDIATE")) {
+        return unless_locked(true, Err(refused));
+    }
+    let grown = append_zeros(&location.log_path());
+    sql(connection.execute_batch("ROLLBACK"))?;
+    match grown {
+        Err(e)
+            if !matches!(
+                e.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+            ) =>
+        {
+            Err(location.unwritable(format!("the log cannot be flushed: {e}")))
+        }
+        grown => Ok(grown.unwrap_or(true)),
+    }
 }
 
-fn append_zeros(log: &PathBuf) -> io::Result<bool> {
+fn unless_locked<T>(otherwise: T, ended: Result<T, StoreError>) -> Result<T, StoreError> {
+    match ended {
+        Err(StoreError::Locked { .. }) => Ok(otherwise),
+        ended => ended,
+    }
+}
+
+fn append_zeros(log: &Path) -> io::Result<bool> {
     let mut file = fs::OpenOptions::new().append(true).open(log)?;
     let length = file.metadata()?.len();
     let step = STEP_BYTES.min(LOG_BYTES.saturating_sub(length));
@@ -69,10 +97,4 @@ fn append_zeros(log: &PathBuf) -> io::Result<bool> {
         return Err(error);
     }
     Ok(length + step >= LOG_BYTES)
-}
-
-fn log_path(location: &Location) -> PathBuf {
-    let mut path = location.path().as_os_str().to_owned();
-    path.push("-wal");
-    path.into()
 }

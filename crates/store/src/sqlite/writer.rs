@@ -3,7 +3,7 @@
 use super::{
     location::Location,
     record::{Failure, Write},
-    upkeep::Upkeep,
+    upkeep::{Upkeep, write_back},
 };
 use maestria_kernel::port::StoreError;
 use rusqlite::Connection;
@@ -125,7 +125,7 @@ impl Scribe {
                     closing = self.serve_group(request, inbound);
                     upkeep.note_writes();
                 }
-                Err(RecvTimeoutError::Timeout) => upkeep.step(&self.connection, &self.location),
+                Err(RecvTimeoutError::Timeout) => self.failed = upkeep.step(&self.connection, &self.location).err(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.failed.is_some() {
@@ -133,7 +133,8 @@ impl Scribe {
             }
         }
         if self.failed.is_none() {
-            Upkeep::finish(&self.connection);
+            // Nobody is left to be told of a failure, and the log keeps what was acknowledged.
+            let _ = write_back(&self.connection, &self.location);
         }
         drop(self.connection);
         if let Some(done) = closing {
@@ -190,32 +191,19 @@ impl Scribe {
         }
     }
 
+    /// A request is refused before anything of it is written, so a refusal does not touch the others of the group.
     fn transact(&self, group: &[Request]) -> rusqlite::Result<Vec<Answer>> {
         self.run("BEGIN IMMEDIATE")?;
         let mut answers = Vec::with_capacity(group.len());
         for request in group {
-            answers.push(self.record(&request.write)?);
+            answers.push(match request.write.record(&self.connection) {
+                Ok(number) => Ok(number),
+                Err(Failure::Refused(why)) => Err(why),
+                Err(Failure::Sql(error)) => return Err(error),
+            });
         }
         self.run("COMMIT")?;
         Ok(answers)
-    }
-
-    /// Records one request so that its own failure does not touch the others.
-    fn record(&self, write: &Write) -> rusqlite::Result<Answer> {
-        self.run("SAVEPOINT request")?;
-        let answer = match write.record(&self.connection) {
-            Ok(number) => Ok(number),
-            Err(Failure::Sql(error)) if !Failure::is_of_request(&error) => return Err(error),
-            Err(failure) => {
-                self.run("ROLLBACK TO request")?;
-                Err(match failure {
-                    Failure::Refused(why) => why,
-                    Failure::Sql(error) => self.location.fault(&error),
-                })
-            }
-        };
-        self.run("RELEASE request")?;
-        Ok(answer)
     }
 
     fn run(&self, sql: &str) -> rusqlite::Result<()> {

@@ -1,0 +1,92 @@
+//! A store's life: made private, opened by several, closed, and bounded in what it takes.
+
+use crate::scene::{go_to, place, whole_steps};
+use maestria_kernel::port::{Store as _, StoreError};
+use maestria_store::SqliteStore;
+use maestria_testkit::store::{batch, log_of, run, said};
+use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
+use tokio::task::JoinSet;
+
+#[tokio::test]
+async fn what_it_makes_is_private() {
+    let (folder, _) = place();
+    let path = folder.path().join("data/maestria/store.db");
+    let store = SqliteStore::open(&path).unwrap();
+    go_to(&store, run(1), 2).await.unwrap();
+    for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let mode = std::fs::metadata(path.parent().unwrap()).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+/// As several programs do at once on a new machine.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn it_is_made_once_by_many_openers() {
+    let (_folder, path) = place();
+    let mut openers = JoinSet::new();
+    for number in 0..8 {
+        let path = path.clone();
+        openers.spawn(async move {
+            let store = tokio::task::spawn_blocking(move || SqliteStore::open(path))
+                .await
+                .unwrap()
+                .unwrap();
+            go_to(&store, run(number), 20).await.unwrap();
+            store
+        });
+    }
+    let stores = openers.join_all().await;
+    for store in &stores {
+        for number in 0..8 {
+            assert_eq!(whole_steps(store, run(number)).await, 20);
+        }
+    }
+}
+
+#[tokio::test]
+async fn closing_keeps_what_was_asked_before_and_takes_nothing_after() {
+    let (_folder, path) = place();
+    let store = Arc::new(SqliteStore::open(&path).unwrap());
+    let mut asked = JoinSet::new();
+    for number in 0..50 {
+        let store = store.clone();
+        asked.spawn(async move { (number, go_to(&store, run(number), 1).await) });
+    }
+    let (_, first) = asked.join_next().await.unwrap().unwrap();
+    assert_eq!(first, Ok(()));
+    store.close().await;
+    let answers: Vec<(u32, Result<(), StoreError>)> = asked.join_all().await;
+    assert_eq!(
+        store.commit(run(99), batch(0, [said("late")])).await,
+        Err(StoreError::Closed)
+    );
+    assert_eq!(store.runs().await, Err(StoreError::Closed));
+    store.close().await;
+    let again = SqliteStore::open(&path).unwrap();
+    for (number, answer) in answers {
+        let stored = whole_steps(&again, run(number)).await;
+        assert!(
+            answer == Err(StoreError::Closed) || stored == 1,
+            "run {number}: {answer:?}"
+        );
+    }
+}
+
+/// A request beyond all measure is refused alone.
+#[tokio::test]
+async fn what_is_too_large_is_refused_alone() {
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    let refused = store
+        .commit(run(1), batch(0, [said("x".repeat(65 << 20))]))
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("66 MiB at once; 64 are the most"),
+        "{refused}"
+    );
+    assert_eq!(log_of(&store, run(1)).await, []);
+    go_to(&store, run(1), 1).await.unwrap();
+}

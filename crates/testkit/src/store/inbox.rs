@@ -1,0 +1,58 @@
+//! The inbox: commands left by other processes for whoever drives the run.
+
+use super::run;
+use maestria_kernel::{
+    command::Command,
+    port::{Posted, Store},
+};
+use std::sync::Arc;
+
+fn pause(by: &str) -> Command {
+    Command::Pause { by: by.to_owned() }
+}
+
+/// Numbered from 1 in each run, shown in that order until answered.
+pub async fn commands_wait_in_order(store: Arc<dyn Store>) {
+    for (number, by) in (1..).zip(["a", "b", "c"]) {
+        assert_eq!(store.post(run(1), pause(by)).await.unwrap(), number);
+    }
+    assert_eq!(store.post(run(2), pause("elsewhere")).await.unwrap(), 1);
+    store.answer(run(1), 2, None).await.unwrap();
+    let waiting = |number, by| Posted {
+        number,
+        command: pause(by),
+    };
+    assert_eq!(store.inbox(run(1)).await.unwrap(), [waiting(1, "a"), waiting(3, "c")]);
+    assert_eq!(store.inbox(run(2)).await.unwrap(), [waiting(1, "elsewhere")]);
+    store.answer(run(1), 3, None).await.unwrap();
+    // The number of an answered command is not given to another one.
+    assert_eq!(store.post(run(1), pause("d")).await.unwrap(), 4);
+}
+
+/// Taken or refused, and why; a driver that answers again after a crash does not change it.
+pub async fn the_first_answer_stands(store: Arc<dyn Store>) {
+    let taken = store.post(run(1), pause("a")).await.unwrap();
+    let refused = store.post(run(1), pause("b")).await.unwrap();
+    assert_eq!(store.answered(run(1), taken).await.unwrap(), None);
+    store.answer(run(1), taken, None).await.unwrap();
+    store
+        .answer(run(1), refused, Some("it is paused".to_owned()))
+        .await
+        .unwrap();
+    store.answer(run(1), taken, Some("too late".to_owned())).await.unwrap();
+    store.answer(run(1), refused, None).await.unwrap();
+    assert_eq!(store.answered(run(1), taken).await.unwrap(), Some(Ok(())));
+    let because = Some(Err("it is paused".to_owned()));
+    assert_eq!(store.answered(run(1), refused).await.unwrap(), because);
+    assert_eq!(store.inbox(run(1)).await.unwrap(), []);
+}
+
+/// Numbers that were never given.
+pub async fn an_answer_to_nothing_does_no_harm(store: Arc<dyn Store>) {
+    let number = store.post(run(1), pause("a")).await.unwrap();
+    for (id, unknown) in [(run(1), 0), (run(1), 99), (run(1), u64::MAX), (run(2), number)] {
+        store.answer(id, unknown, None).await.unwrap();
+        assert_eq!(store.answered(id, unknown).await.unwrap(), None);
+    }
+    assert_eq!(store.inbox(run(1)).await.unwrap().len(), 1);
+}
