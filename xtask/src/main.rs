@@ -2,6 +2,7 @@
 
 mod bench;
 mod chaos;
+mod clients;
 mod contract;
 mod test;
 mod tidy;
@@ -35,6 +36,8 @@ enum Verb {
     },
     /// Run the real agent CLIs against the loopback model server; names what has changed.
     Contract,
+    /// Run the vendors' own Python clients against the gateway: every call kind on every provider.
+    Clients,
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
     Tidy,
 }
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
         Verb::Bench { name } => bench::run(name),
         Verb::Contract => contract::run(),
+        Verb::Clients => clients::run(),
         Verb::Tidy => tidy::run(),
     }
 }

@@ -1,14 +1,20 @@
 //! One file a verb; here: which verb goes where, and how errors become exit codes.
 
 mod agents;
+pub(crate) mod budget;
 mod config;
 mod control;
 mod decisions;
 mod demo;
 mod doctor;
 mod drive;
+pub(crate) mod gateway;
+pub(crate) mod keys;
 mod lists;
+pub(crate) mod models;
+pub(crate) mod route;
 mod run;
+pub(crate) mod usage;
 
 use crate::{
     args::{Args, Verb},
@@ -117,6 +123,8 @@ pub(crate) fn execute(args: Args) -> Done {
             Ok(Exit::Ok)
         }
         Verb::Config { verb } => config::execute(&context, &verb),
+        Verb::Route(args) => route::execute(&context, args),
+        Verb::Models { verb } => models::execute(&context, verb.as_ref()),
         verb => {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -148,7 +156,11 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Decisions { verb } => decisions::execute(context, verb).await,
         Verb::Agents { verb } => agents::execute(context, verb).await,
         Verb::Doctor(output) => doctor::execute(context, output.json).await,
-        Verb::Config { .. } | Verb::Completions { .. } => Ok(Exit::Ok),
+        Verb::Gateway(args) => gateway::execute(context, args).await,
+        Verb::Usage(args) => usage::execute(context, args).await,
+        Verb::Budget { verb } => budget::execute(context, verb.as_ref()).await,
+        Verb::Keys { verb } => keys::execute(context, verb).await,
+        Verb::Config { .. } | Verb::Completions { .. } | Verb::Route(_) | Verb::Models { .. } => Ok(Exit::Ok),
     }
 }
 

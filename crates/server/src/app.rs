@@ -9,7 +9,7 @@ use maestria_agents::{
     worktree::{Checks, Settings, Worktrees},
 };
 use maestria_engine::{Engine, EngineError, Ports, SystemClock};
-use maestria_gateway::{Gateway, Price, ProviderConfig};
+use maestria_gateway::{Gateway, Price};
 use maestria_kernel::{
     At, Cost, DecisionId, Run, RunId, Tokens, Usage,
     agent::Role,
@@ -309,36 +309,7 @@ pub async fn start_repository(folder: &Path) -> Result<(), String> {
 }
 
 fn gateway(config: &Config, options: &Options) -> Result<Gateway, AppError> {
-    let lookup = |name: &String| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let mut providers: Vec<ProviderConfig> = config
-        .providers
-        .iter()
-        .map(|(name, table)| ProviderConfig {
-            name: name.clone(),
-            dialect: table.dialect.clone(),
-            base_url: table.base_url.clone(),
-            keys: table
-                .key
-                .as_ref()
-                .map(|k| k.reveal().to_owned())
-                .or_else(|| table.key_env.as_ref().and_then(lookup))
-                .into_iter()
-                .collect(),
-            models: table.models.clone(),
-            local: table.local,
-            script: table.script.clone(),
-            ..ProviderConfig::default()
-        })
-        .collect();
-    providers.extend(options.scripted.iter().map(|scripted| ProviderConfig {
-        name: scripted.name.clone(),
-        dialect: "playbook".to_owned(),
-        models: vec!["script".to_owned()],
-        local: true,
-        script_text: Some(scripted.script.clone()),
-        ..ProviderConfig::default()
-    }));
-    Gateway::new(providers).map_err(|e| AppError::Config(e.to_string()))
+    Gateway::new(crate::gateway::setup(config, options)?).map_err(|e| AppError::Config(e.to_string()))
 }
 
 /// The models that native agents can use, the preferred first: provider, model, roles, scripted.
