@@ -92,7 +92,7 @@ async fn next(body: &mut Exchange, silence: Duration) -> Result<Option<Bytes>, F
         let frame = match tokio::time::timeout(silence, body.frame()).await {
             Err(_) => return Err(silent(silence)),
             Ok(None) => return Ok(None),
-            Ok(Some(Err(error))) => return Err(Failure::provider(format!("the answer was cut off: {error}"))),
+            Ok(Some(Err(error))) => return Err(cut_off(&error)),
             Ok(Some(Ok(frame))) => frame,
         };
         if let Ok(data) = frame.into_data() {
@@ -104,12 +104,17 @@ async fn next(body: &mut Exchange, silence: Duration) -> Result<Option<Bytes>, F
 /// The most that is taken at once of what has come already.
 const AT_ONCE: usize = 64 << 10;
 
-/// Bytes that are there already. The end is met again by who waits for more.
-fn at_hand(body: &mut Exchange) -> Option<Bytes> {
+/// Bytes that are there already, or the failure that is. The end is met again by who waits for more.
+fn at_hand(body: &mut Exchange) -> Option<Result<Bytes, Failure>> {
     match body.frame_at_hand() {
-        Some(Some(Ok(frame))) => frame.into_data().ok(),
-        Some(_) | None => None,
+        Some(Some(Ok(frame))) => frame.into_data().ok().map(Ok),
+        Some(Some(Err(error))) => Some(Err(cut_off(&error))),
+        Some(None) | None => None,
     }
+}
+
+fn cut_off(error: &hyper::Error) -> Failure {
+    Failure::provider(format!("the answer was cut off: {error}"))
 }
 
 /// A stream that has content.
@@ -126,6 +131,8 @@ pub(crate) struct Stream {
     stopped: bool,
     /// Only what the meter needs is read.
     skims: bool,
+    /// It broke after what was told last.
+    broken: Option<Failure>,
 }
 
 /// A piece of a stream: the bytes as they came, and what they mean.
@@ -149,6 +156,7 @@ impl Stream {
             ended: false,
             stopped: false,
             skims: false,
+            broken: None,
         };
         let mut held = Vec::new();
         let mut bytes = 0;
@@ -213,6 +221,9 @@ impl Stream {
                 unread: 0,
             }));
         }
+        if let Some(failure) = self.broken.take() {
+            return Err(failure);
+        }
         if self.ended {
             return Ok(None);
         }
@@ -223,10 +234,18 @@ impl Stream {
                 chunk.bytes.push(bytes);
                 // What is there already goes on together: a write an event would cost more than the event.
                 while taken < AT_ONCE
-                    && let Some(bytes) = at_hand(&mut self.body)
+                    && let Some(more) = at_hand(&mut self.body)
                 {
-                    taken += bytes.len();
-                    chunk.bytes.push(bytes);
+                    match more {
+                        Ok(bytes) => {
+                            taken += bytes.len();
+                            chunk.bytes.push(bytes);
+                        }
+                        Err(failure) => {
+                            self.broken = Some(failure);
+                            break;
+                        }
+                    }
                 }
                 for place in 0..chunk.bytes.len() {
                     let bytes = chunk.bytes[place].clone();

@@ -299,8 +299,9 @@ fn what_the_meter_needs_is_found_without_reading_the_rest() {
         events.feed(stream.as_bytes(), take).unwrap();
         let (skimmed, read) = (whole(out), whole(pieces(dialect, &[stream.as_bytes()])));
         assert_eq!(
-            (skimmed.counts, skimmed.stop),
-            (read.counts, read.stop),
+            // Which stop it is may hang on what was skipped; that it stopped does not.
+            (skimmed.counts, skimmed.stop.is_some()),
+            (read.counts, read.stop.is_some()),
             "{}",
             dialect.name()
         );
