@@ -33,6 +33,9 @@ enum Verb {
     Bench {
         /// Which one.
         name: bench::Bench,
+        /// As one JSON document (the gateway's).
+        #[arg(long)]
+        json: bool,
     },
     /// Run the real agent CLIs against the loopback model server; names what has changed.
     Contract,
@@ -46,7 +49,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
-        Verb::Bench { name } => bench::run(name),
+        Verb::Bench { name, json } => bench::run(name, json),
         Verb::Contract => contract::run(),
         Verb::Clients => clients::run(),
         Verb::Tidy => tidy::run(),

@@ -126,10 +126,12 @@ pub(crate) fn execute(args: Args) -> Done {
         Verb::Route(args) => route::execute(&context, args),
         Verb::Models { verb } => models::execute(&context, verb.as_ref()),
         verb => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()?;
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            if !matches!(verb, Verb::Gateway(_)) {
+                // Only the gateway has work for all cores.
+                builder.worker_threads(2);
+            }
+            let runtime = builder.enable_all().build()?;
             let done = runtime.block_on(dispatch(&context, verb));
             runtime.shutdown_timeout(std::time::Duration::from_millis(200));
             done
