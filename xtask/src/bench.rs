@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use std::{path::PathBuf, process::Command};
 
 /// Builds and runs a benchmark. Its programs get only what it gives them; it needs nothing of the environment.
-pub(crate) fn run(name: Bench) -> anyhow::Result<()> {
+pub(crate) fn run(name: Bench, json: bool) -> anyhow::Result<()> {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release"])
         .args(["-p", "maestria-cli", "-p", "maestria-testkit", "-p", "maestria-benches"])
@@ -17,6 +17,12 @@ pub(crate) fn run(name: Bench) -> anyhow::Result<()> {
         Bench::Supervise => {
             let mut bench = Command::new(program("bench-supervise"));
             bench.args([program("maestria"), program("fake-agent")]);
+            bench
+        }
+        Bench::Gateway => {
+            let mut bench = Command::new(program("bench-gateway"));
+            bench.arg(program("maestria"));
+            bench.args(json.then_some("--json"));
             bench
         }
         Bench::Store => {
@@ -36,6 +42,8 @@ pub(crate) fn run(name: Bench) -> anyhow::Result<()> {
 pub(crate) enum Bench {
     /// What supervision costs, what it holds, and what it never leaves behind.
     Supervise,
+    /// The gateway beside nginx: calls, CPU, latency, large bodies, streams, translation.
+    Gateway,
     /// How fast events become durable, beside a bare SQLite loop; and a store with a million of them.
     Store,
 }

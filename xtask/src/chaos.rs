@@ -14,6 +14,9 @@ use std::{
 /// The longest that a round may take.
 const ROUND: Duration = Duration::from_secs(60);
 
+/// A word about how far it is, after so many rounds.
+const PROGRESS: u32 = 20;
+
 #[derive(Debug, Default)]
 struct Tally {
     rounds: u32,
@@ -39,6 +42,9 @@ pub(crate) fn run(rounds: u32, seed: Option<u64>) -> anyhow::Result<()> {
         round(&program, &home, usual, &mut random, &mut tally)
             .with_context(|| format!("round {number}, seed {seed}"))?;
         fs::remove_dir_all(&home)?;
+        if (number + 1) % PROGRESS == 0 {
+            eprintln!("{} of {rounds} rounds", number + 1);
+        }
     }
     fs::remove_dir_all(&ground)?;
     println!(

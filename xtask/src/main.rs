@@ -2,6 +2,7 @@
 
 mod bench;
 mod chaos;
+mod clients;
 mod contract;
 mod test;
 mod tidy;
@@ -32,9 +33,14 @@ enum Verb {
     Bench {
         /// Which one.
         name: bench::Bench,
+        /// As one JSON document (the gateway's).
+        #[arg(long)]
+        json: bool,
     },
     /// Run the real agent CLIs against the loopback model server; names what has changed.
     Contract,
+    /// Run the vendors' own Python clients against the gateway: every call kind on every provider.
+    Clients,
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
     Tidy,
 }
@@ -43,8 +49,9 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
-        Verb::Bench { name } => bench::run(name),
+        Verb::Bench { name, json } => bench::run(name, json),
         Verb::Contract => contract::run(),
+        Verb::Clients => clients::run(),
         Verb::Tidy => tidy::run(),
     }
 }

@@ -31,4 +31,4 @@ pub mod worker;
 
 pub use config::{AgentConfig, Kind, Transport};
 pub use reader::{Dialect, Reader};
-pub use worker::{CliAgent, Surroundings};
+pub use worker::{CallPricing, CliAgent, Surroundings};

@@ -7,6 +7,7 @@
 mod tests;
 
 use maestria_kernel::permission::{Action, Permission, Question, Ruling};
+use maestria_sandbox::path::is_named;
 pub use maestria_sandbox::path::resolve;
 use maestria_sandbox::policy::{CommandPolicy, Judgement, Level, Rules, Verdict};
 use std::{
@@ -131,6 +132,13 @@ impl Policy {
         if write && full.components().any(|part| part.as_os_str() == ".git") {
             return Judged::plain(Ruling::Deny, "path.git", &format!("{shown} belongs to git"));
         }
+        if write && self.is_protected(&full, place) {
+            return Judged::plain(
+                Ruling::Deny,
+                "path.protected",
+                &format!("{shown} decides what other programs run"),
+            );
+        }
         if is_in(&place.worktree) {
             return Judged::plain(Ruling::Allow, "path.inside", "the path lies in the worktree");
         }
@@ -169,6 +177,14 @@ impl Policy {
         )
     }
 
+    /// Whether a path in the worktree or the target goes through a name that no worker changes.
+    fn is_protected(&self, full: &Path, place: &Place) -> bool {
+        let roots = [&place.worktree, &place.target].map(|root| resolve(Path::new("/"), root));
+        let inside = roots.iter().find_map(|root| full.strip_prefix(root).ok());
+        let protected = &self.rules().path.protected;
+        inside.is_some_and(|inside| inside.components().any(|part| is_named(protected, part.as_os_str())))
+    }
+
     fn is_secret(&self, full: &Path, place: &Place) -> bool {
         let secrets = self.rules().path.secret.iter().flat_map(|entry| homes(entry, place));
         secrets
@@ -186,7 +202,7 @@ impl Policy {
         let mut held = judged.filter(|permission| matches!(permission.ruling, Ruling::Deny | Ruling::Ask));
         match held.next() {
             Some(held) if held.ruling == Ruling::Deny || verdict.level != Level::Confirm => held,
-            Some(_) | None => permission_or_rewritten(verdict, text, place),
+            Some(_) | None => permission_or_rewritten(&verdict, text, place),
         }
     }
 }
@@ -218,10 +234,10 @@ fn permission_of(verdict: &Verdict) -> Permission {
 }
 
 /// The ruling, with paths into the person's own checkout led into the worktree.
-fn permission_or_rewritten(verdict: Verdict, text: &str, place: &Place) -> Permission {
+fn permission_or_rewritten(verdict: &Verdict, text: &str, place: &Place) -> Permission {
     let target = place.target.display().to_string();
     if !matches!(verdict.level, Level::Allow | Level::Monitor) || !names(text, &target, place) {
-        return permission_of(&verdict);
+        return permission_of(verdict);
     }
     let command = text.replace(&target, &place.worktree.display().to_string());
     let because = "it names the person's own checkout; the same place in the worktree is meant";

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::command::{budget, gateway, keys, models, route, usage};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use maestria_kernel::Cost;
@@ -85,6 +86,27 @@ pub(crate) enum Verb {
     Agents {
         #[command(subcommand)]
         verb: Option<Agents>,
+    },
+    /// Serve models to anything that speaks OpenAI, Anthropic or Gemini.
+    Gateway(gateway::Gateway),
+    /// Which model would answer a prompt, and why; nobody is called.
+    Route(route::Route),
+    /// The configured models, and what models cost.
+    Models {
+        #[command(subcommand)]
+        verb: Option<models::Models>,
+    },
+    /// What was called, by whom, and what it cost.
+    Usage(usage::Usage),
+    /// What the gateway may spend, and what it has spent.
+    Budget {
+        #[command(subcommand)]
+        verb: Option<budget::Budget>,
+    },
+    /// The keys of the gateway's clients.
+    Keys {
+        #[command(subcommand)]
+        verb: Option<keys::Keys>,
     },
     /// Check this machine: git, agents, sandbox, disk, clock, configuration.
     Doctor(Output),

@@ -1,15 +1,21 @@
 //! One file a verb; here: which verb goes where, and how errors become exit codes.
 
 mod agents;
+pub(crate) mod budget;
 mod config;
 mod control;
 mod decisions;
 mod demo;
 mod doctor;
 mod drive;
+pub(crate) mod gateway;
+pub(crate) mod keys;
 mod lists;
+pub(crate) mod models;
 mod policy;
+pub(crate) mod route;
 mod run;
+pub(crate) mod usage;
 
 use crate::{
     args::{Args, Verb},
@@ -119,11 +125,15 @@ pub(crate) fn execute(args: Args) -> Done {
         }
         Verb::Config { verb } => config::execute(&context, &verb),
         Verb::Policy { verb } => policy::execute(&context, verb),
+        Verb::Route(args) => route::execute(&context, args),
+        Verb::Models { verb } => models::execute(&context, verb.as_ref()),
         verb => {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()?;
+            let mut builder = tokio::runtime::Builder::new_multi_thread();
+            if !matches!(verb, Verb::Gateway(_)) {
+                // Only the gateway has work for all cores.
+                builder.worker_threads(2);
+            }
+            let runtime = builder.enable_all().build()?;
             let done = runtime.block_on(dispatch(&context, verb));
             runtime.shutdown_timeout(std::time::Duration::from_millis(200));
             done
@@ -150,7 +160,13 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Decisions { verb } => decisions::execute(context, verb).await,
         Verb::Agents { verb } => agents::execute(context, verb).await,
         Verb::Doctor(output) => doctor::execute(context, output.json).await,
-        Verb::Config { .. } | Verb::Policy { .. } | Verb::Completions { .. } => Ok(Exit::Ok),
+        Verb::Gateway(args) => gateway::execute(context, args).await,
+        Verb::Usage(args) => usage::execute(context, args).await,
+        Verb::Budget { verb } => budget::execute(context, verb.as_ref()).await,
+        Verb::Keys { verb } => keys::execute(context, verb).await,
+        Verb::Config { .. } | Verb::Policy { .. } | Verb::Completions { .. } | Verb::Route(_) | Verb::Models { .. } => {
+            Ok(Exit::Ok)
+        }
     }
 }
 

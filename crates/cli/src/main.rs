@@ -3,6 +3,8 @@
 //! Reads the command line, opens the product ([`maestria_server::App`]), does what the verb says, and turns every
 //! error into what failed, a hint, and a documented exit code. Data goes to stdout, everything else to stderr.
 
+#[macro_use]
+mod out;
 mod args;
 mod command;
 mod exit;
@@ -23,12 +25,16 @@ fn main() -> ExitCode {
         }
     };
     start_log(args.verbose);
-    match command::execute(args) {
-        Ok(exit) => exit.into(),
-        Err(failure) => {
-            eprintln!("{}", failure.render());
-            failure.exit.into()
+    let exit = command::execute(args).unwrap_or_else(|failure| {
+        eprintln!("{}", failure.render());
+        failure.exit
+    });
+    match out::finish() {
+        Some(error) if exit == Exit::Ok => {
+            eprintln!("{error}");
+            Exit::User.into()
         }
+        _ => exit.into(),
     }
 }
 

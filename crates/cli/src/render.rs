@@ -2,6 +2,7 @@
 //!
 //! What comes from agents, models or repositories is cleaned of control characters before it is shown.
 
+mod columns;
 mod events;
 mod frame;
 mod paint;
@@ -9,6 +10,7 @@ mod plan;
 mod summary;
 mod tables;
 
+pub(crate) use columns::columns;
 pub(crate) use events::{json_line, line};
 pub(crate) use frame::frame;
 pub(crate) use paint::{Paint, clean, cut, fit, wrap};

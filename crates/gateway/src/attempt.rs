@@ -59,10 +59,13 @@ pub(crate) async fn open(
         for (place, target) in targets.iter().enumerate() {
             let provider = &core.providers[target.provider];
             let mut untried: Vec<usize> = core.lanes_of(target.provider);
-            while let Some(picked) = core.turns.pick(core.balance, &core.lanes, &untried, Instant::now()) {
+            while let Some(picked) = core
+                .turns
+                .pick(core.balance, &core.lanes, &untried, &target.model, Instant::now())
+            {
                 untried.retain(|lane| *lane != picked);
                 let lane = &core.lanes[picked];
-                let trial = Trial::on(lane);
+                let trial = Trial::on(lane, &target.model);
                 let (outgoing, losses, ask) = match prepare(target) {
                     Ok(prepared) => prepared,
                     Err(failure) => return Err(GaveUp { failure, retries }),
@@ -119,14 +122,7 @@ fn pause(core: &Core, targets: &[Target], round: u32, worst: Option<&Failure>) -
     }
     let now = Instant::now();
     let patience = &core.providers[targets.first()?.provider].patience;
-    let lanes = targets.iter().flat_map(|t| core.lanes_of(t.provider));
-    let soonest = lanes
-        .map(|l| {
-            core.lanes[l]
-                .rests_until(now)
-                .map_or(Duration::ZERO, |until| until - now)
-        })
-        .min()?;
+    let soonest = waits(core, targets, now).min()?;
     let backoff = jittered(patience.backoff.saturating_mul(1 << round.min(10)));
     let wait = soonest.max(backoff);
     (wait <= patience.longest_wait).then_some(wait)
@@ -138,31 +134,53 @@ fn jittered(wait: Duration) -> Duration {
     wait.mul_f64(0.75 + f64::from(u32::try_from(random).unwrap_or(0)) / 1024.0)
 }
 
+/// How long each lane of the targets must still be waited for.
+fn waits<'a>(core: &'a Core, targets: &'a [Target], now: Instant) -> impl Iterator<Item = Duration> + 'a {
+    let of = move |target: &'a Target| {
+        let lanes = core.lanes_of(target.provider).into_iter().map(|lane| &core.lanes[lane]);
+        lanes.map(move |lane| {
+            let until = lane.rests_until(now).max(lane.limited_until(&target.model, now));
+            until.map_or(Duration::ZERO, |until| until - now)
+        })
+    };
+    targets.iter().flat_map(of)
+}
+
 fn all_rest(core: &Core, targets: &[Target]) -> Failure {
     let now = Instant::now();
-    let lanes = targets.iter().flat_map(|t| core.lanes_of(t.provider));
-    let soonest = lanes.filter_map(|l| core.lanes[l].rests_until(now)).min();
-    let names: Vec<&str> = targets
-        .iter()
-        .map(|t| core.providers[t.provider].name.as_str())
-        .collect();
-    let message = format!("{} failed lately and is given a rest", names.join(", "));
-    let mut failure = Failure::provider(message);
-    failure.fault.retry_after = soonest.map(|until| (until - now).as_secs() + 1);
+    let soonest = waits(core, targets, now).min();
+    let names: Vec<String> = targets.iter().map(|t| core.name(t)).collect();
+    let names = names.join(", ");
+    let limited = targets.iter().all(|t| {
+        let mut lanes = core.lanes_of(t.provider).into_iter();
+        lanes.all(|lane| core.lanes[lane].limited_until(&t.model, now).is_some())
+    });
+    let mut failure = if limited {
+        Failure::new(
+            Kind::Limited,
+            Blame::Rate,
+            format!("{names}: the provider limits the rate"),
+        )
+    } else {
+        Failure::provider(format!("{names}: failed lately and is given a rest"))
+    };
+    failure.fault.retry_after = soonest.map(|wait| wait.as_secs() + 1);
     failure
 }
 
 /// A try on a lane: a client that leaves in the middle says nothing about the lane.
 struct Trial {
     lane: Arc<Lane>,
+    model: String,
     under_way: Option<UnderWay>,
 }
 
 impl Trial {
-    fn on(lane: &Arc<Lane>) -> Self {
+    fn on(lane: &Arc<Lane>, model: &str) -> Self {
         Self {
             under_way: Some(Lane::enter(lane)),
             lane: lane.clone(),
+            model: model.to_owned(),
         }
     }
 
@@ -173,7 +191,7 @@ impl Trial {
 
     fn failed(mut self, failure: &Failure) {
         self.lane
-            .failed(failure.blame, failure.fault.retry_after, Instant::now());
+            .failed(&self.model, failure.blame, failure.fault.retry_after, Instant::now());
         self.under_way = None;
     }
 }

@@ -14,11 +14,21 @@ use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+    time::Instant,
+};
 
 /// Calls that may be settled but not yet on disk; further ones wait.
 const UNWRITTEN: usize = 8_192;
+
+/// How long a settled call may wait for others before it is written.
+const BEHIND: Duration = Duration::from_millis(20);
+
+/// Calls that are written at once.
+const GROUP: usize = 2_048;
 
 /// A lease that serves small calls is this part of its limit.
 const PART: i64 = 100;
@@ -318,7 +328,8 @@ struct Scribe {
 impl Scribe {
     async fn serve(self, mut inbound: mpsc::UnboundedReceiver<Entry>) {
         let mut group = Vec::new();
-        while inbound.recv_many(&mut group, 1_024).await > 0 {
+        while inbound.recv_many(&mut group, GROUP).await > 0 {
+            gather(&mut inbound, &mut group).await;
             let mut accounts: BTreeMap<Account, Settled> = BTreeMap::new();
             let (mut calls, mut flushes, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
             for entry in group.drain(..) {
@@ -344,6 +355,18 @@ impl Scribe {
             for done in flushes {
                 let _ = done.send(());
             }
+        }
+    }
+}
+
+/// Waits a little for more, so that a flush of the disk serves many calls; not when somebody waits for it.
+async fn gather(inbound: &mut mpsc::UnboundedReceiver<Entry>, group: &mut Vec<Entry>) {
+    let urgent = |group: &[Entry]| group.iter().any(|entry| matches!(entry, Entry::Flush(_)));
+    let deadline = Instant::now() + BEHIND;
+    while group.len() < GROUP && !urgent(group) {
+        match tokio::time::timeout_at(deadline, inbound.recv_many(group, GROUP)).await {
+            Ok(more) if more > 0 => {}
+            Ok(_) | Err(_) => return,
         }
     }
 }

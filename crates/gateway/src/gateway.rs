@@ -3,7 +3,8 @@
 use crate::{
     attempt::{self, GaveUp, Target},
     core::{Core, Setup},
-    provider::{ConfigError, Failure, Opened, Provider, ProviderConfig},
+    provider::{ConfigError, Failure, Opened, Provider},
+    route::{self, Decision, Lost, Warm, Wish},
     wire::{Answer, Ask, Piece},
 };
 use maestria_kernel::{
@@ -32,13 +33,18 @@ impl Gateway {
     ///
     /// # Errors
     /// [`ConfigError`] for the first provider that cannot be used as it is configured.
-    pub fn new(configs: Vec<ProviderConfig>) -> Result<Self, ConfigError> {
+    pub fn new(setup: Setup) -> Result<Self, ConfigError> {
         Ok(Self {
-            core: Arc::new(Core::new(Setup {
-                providers: configs,
-                ..Setup::default()
-            })?),
+            core: Arc::new(Core::new(setup)?),
         })
+    }
+
+    /// Decides about a bare prompt, without calling anybody.
+    ///
+    /// # Errors
+    /// [`Lost`] when nobody can answer.
+    pub fn explain(&self, wish: &Wish) -> Result<Decision, Lost> {
+        route::explain(&self.core, &Warm::default(), wish)
     }
 
     async fn ask(

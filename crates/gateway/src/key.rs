@@ -52,9 +52,7 @@ pub async fn create(ledger: &dyn Ledger, like: ClientKey, now: At) -> Result<Str
     if like.name.is_empty() || like.name.len() > 100 || !like.name.chars().all(fits) {
         return Err(KeyError::Name(like.name));
     }
-    let mut random = [0_u8; 24];
-    SystemRandom::new().fill(&mut random).map_err(|_| KeyError::Random)?;
-    let key = format!("{PREFIX}{}", hex(&random));
+    let key = random()?;
     let name = like.name.clone();
     let kept = ClientKey {
         prefix: key[..PREFIX.len() + 6].to_owned(),
@@ -68,6 +66,16 @@ pub async fn create(ledger: &dyn Ledger, like: ClientKey, now: At) -> Result<Str
     } else {
         Err(KeyError::Taken(name))
     }
+}
+
+/// A secret that nobody can guess.
+///
+/// # Errors
+/// [`KeyError::Random`].
+pub fn random() -> Result<String, KeyError> {
+    let mut random = [0_u8; 24];
+    SystemRandom::new().fill(&mut random).map_err(|_| KeyError::Random)?;
+    Ok(format!("{PREFIX}{}", hex(&random)))
 }
 
 fn hash(key: &str) -> String {

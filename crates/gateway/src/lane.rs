@@ -2,7 +2,7 @@
 
 use crate::provider::Blame;
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -73,6 +73,8 @@ struct Health {
     rests_until: Option<Instant>,
     /// The breaker is half open: one call is trying the lane.
     trial: bool,
+    /// Models that were used too often: providers count by model.
+    limited: HashMap<String, Instant>,
     /// Times to the first content.
     times: VecDeque<Duration>,
 }
@@ -112,9 +114,17 @@ impl Lane {
         self.health().rests_until.filter(|until| *until > now)
     }
 
+    /// Until when a model was used too often.
+    pub(crate) fn limited_until(&self, model: &str, now: Instant) -> Option<Instant> {
+        self.health().limited.get(model).copied().filter(|until| *until > now)
+    }
+
     /// Whether a call may be sent, which it then is: a lane that comes back is tried by one call alone.
-    fn admit(&self, now: Instant) -> bool {
+    fn admit(&self, model: &str, now: Instant) -> bool {
         let mut health = self.health();
+        if health.limited.get(model).is_some_and(|until| *until > now) {
+            return false;
+        }
         match health.rests_until {
             Some(until) if until > now => false,
             Some(_) if health.trial => false,
@@ -139,7 +149,7 @@ impl Lane {
     }
 
     /// A call of the lane failed.
-    pub(crate) fn failed(&self, blame: Blame, retry_after: Option<u64>, now: Instant) {
+    pub(crate) fn failed(&self, model: &str, blame: Blame, retry_after: Option<u64>, now: Instant) {
         let mut health = self.health();
         health.trial = false;
         let rest = match blame {
@@ -149,7 +159,15 @@ impl Lane {
                 None
             }
             Blame::Key => Some(BENCH),
-            Blame::Rate => Some(retry_after.map_or(PAUSE, Duration::from_secs)),
+            Blame::Rate => {
+                let pause = retry_after.map_or(PAUSE, Duration::from_secs);
+                health.limited.retain(|_, until| *until > now);
+                if let Some(until) = now.checked_add(pause) {
+                    health.limited.insert(model.to_owned(), until);
+                }
+                health.failures = 0;
+                None
+            }
             Blame::Provider => {
                 health.failures += 1;
                 let told = retry_after.map(Duration::from_secs);
@@ -212,6 +230,7 @@ impl Turns {
         balance: Balance,
         all: &[std::sync::Arc<Lane>],
         lanes: &[usize],
+        model: &str,
         now: Instant,
     ) -> Option<usize> {
         if lanes.is_empty() {
@@ -232,7 +251,7 @@ impl Turns {
             // A lane nobody has tried yet is tried.
             Balance::LowestLatency => order.sort_by_key(|lane| all[*lane].latency().map(|(median, _)| median)),
         }
-        order.into_iter().find(|lane| all[*lane].admit(now))
+        order.into_iter().find(|lane| all[*lane].admit(model, now))
     }
 }
 

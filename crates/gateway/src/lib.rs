@@ -31,5 +31,5 @@ pub use http::{Bounds, ListenError, Server};
 pub use lane::{Balance, LaneStatus};
 pub use limit::Rate;
 pub use provider::{ConfigError, Patience, ProviderConfig};
-pub use route::{Candidate, Decision, Lost, Policy, Route};
-pub use service::{Auth, OnLoss, Outside, Rules, Service, Wish};
+pub use route::{Candidate, Decision, Lost, Policy, Route, Wish};
+pub use service::{Auth, OnLoss, Outside, Rules, Service};

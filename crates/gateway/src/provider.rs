@@ -3,6 +3,7 @@
 pub(crate) mod answer;
 pub(crate) mod failure;
 pub(crate) mod http;
+mod line;
 pub(crate) mod playbook;
 
 pub(crate) use answer::{Chunk, Opened, Stream};

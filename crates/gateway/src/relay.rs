@@ -7,7 +7,6 @@ use crate::{
     wire::{Dialect, Piece, Writer, sse},
 };
 use bytes::Bytes;
-use memchr::memmem;
 use serde_json::Value;
 
 /// How the provider's stream becomes the client's.
@@ -33,7 +32,8 @@ pub(crate) struct Relay {
 }
 
 impl Relay {
-    pub(crate) fn same(stream: Stream, face: Dialect, request: String, hides_usage: bool, tally: Tally) -> Self {
+    pub(crate) fn same(mut stream: Stream, face: Dialect, request: String, hides_usage: bool, tally: Tally) -> Self {
+        stream.skim_from_now();
         let manner = if hides_usage {
             Manner::Sifted(sse::Events::default())
         } else {
@@ -77,6 +77,7 @@ impl Relay {
 
     fn pass(&mut self, chunk: Chunk) -> Bytes {
         self.tally.pieces(&chunk.pieces);
+        self.tally.unread(chunk.unread);
         match &mut self.manner {
             Manner::Same => match <[Bytes; 1]>::try_from(chunk.bytes) {
                 Ok([one]) => one,
@@ -137,7 +138,7 @@ fn sift(data: &[u8], out: &mut Vec<u8>) {
         let event: Option<Value> = serde_json::from_slice(data).ok();
         event.is_some_and(|e| e["usage"].is_object() && e["choices"].as_array().is_some_and(Vec::is_empty))
     };
-    if memmem::find(data, b"\"usage\"").is_some() && usage_only() {
+    if Dialect::OpenAi.may_matter(data) && usage_only() {
         return;
     }
     for line in data.split(|byte| *byte == b'\n') {

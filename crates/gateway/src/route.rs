@@ -158,6 +158,36 @@ pub(crate) fn decide(
     }
 }
 
+/// Decides about a bare prompt.
+pub(crate) fn explain(core: &Core, warm: &Warm, wish: &Wish) -> Result<Decision, Lost> {
+    let input = wish.context.max(wish.prompt.len() as u64 / 4);
+    let mut features = Features::of_text(&wish.prompt, &wish.system, input);
+    (features.tools, features.vision, features.json) = (wish.tools, wish.vision, wish.json);
+    features.max_output = wish.max_tokens;
+    decide(core, warm, &wish.route, || features)
+}
+
+/// A prompt that is only to be decided about.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// The prompt.
+    pub prompt: String,
+    /// The system prompt.
+    pub system: String,
+    /// The model or route; `auto` for the default route.
+    pub route: String,
+    /// It calls tools.
+    pub tools: bool,
+    /// It shows pictures.
+    pub vision: bool,
+    /// It wants JSON of a schema.
+    pub json: bool,
+    /// Tokens that are sent.
+    pub context: u64,
+    /// The most tokens to answer with.
+    pub max_tokens: Option<u64>,
+}
+
 fn by_name(core: &Core, asked: &str, targets: Vec<Target>) -> Decision {
     let names: Vec<String> = targets.iter().map(|t| core.name(t)).collect();
     let reason = match names.as_slice() {

@@ -14,7 +14,7 @@ use crate::{
     limit::{Limits, Rate},
     provider::{ConfigError, Failure},
     question::{Question, Wanted},
-    route::{self, Decision, Features, Lost, Warm},
+    route::{self, Decision, Features, Lost, Warm, Wish},
     tally::Tally,
     wire::{Ask, Fault, Kind, Losses},
 };
@@ -224,14 +224,7 @@ impl Service {
     /// # Errors
     /// [`Lost`] when nobody can answer.
     pub fn explain(&self, wish: &Wish) -> Result<Decision, Lost> {
-        let mut features = Features::of_text(
-            &wish.prompt,
-            &wish.system,
-            wish.context.max(wish.prompt.len() as u64 / 4),
-        );
-        (features.tools, features.vision, features.json) = (wish.tools, wish.vision, wish.json);
-        features.max_output = wish.max_tokens;
-        route::decide(&self.core, &self.warm, &wish.route, || features)
+        route::explain(&self.core, &self.warm, wish)
     }
 
     fn note_warm(&self, question: &Question, who: &Who, target: &Target) {
@@ -371,27 +364,6 @@ impl Service {
         }
         Ok((outgoing, losses, Some(ask)))
     }
-}
-
-/// A prompt that is only to be decided about.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    /// The prompt.
-    pub prompt: String,
-    /// The system prompt.
-    pub system: String,
-    /// The model or route; `auto` for the default route.
-    pub route: String,
-    /// It calls tools.
-    pub tools: bool,
-    /// It shows pictures.
-    pub vision: bool,
-    /// It wants JSON of a schema.
-    pub json: bool,
-    /// Tokens that are sent.
-    pub context: u64,
-    /// The most tokens to answer with.
-    pub max_tokens: Option<u64>,
 }
 
 /// Compares without telling by its time how much was right.

@@ -101,6 +101,11 @@ impl Tally {
         }
     }
 
+    /// Events that were passed on unread. About a sixth of their bytes is content.
+    pub(crate) const fn unread(&mut self, bytes: u64) {
+        self.content += bytes / 6;
+    }
+
     /// The first content is there.
     pub(crate) fn first(&mut self) {
         self.row.first_millis = millis(self.started).max(1);

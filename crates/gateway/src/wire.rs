@@ -152,6 +152,25 @@ impl Dialect {
         (body, losses)
     }
 
+    /// Whether an event of a provider's stream may hold more than a piece of the answer: counts, an end, an error.
+    pub(crate) fn may_matter(self, data: &[u8]) -> bool {
+        match self {
+            Self::OpenAi => {
+                opens(data, b"\"usage\"", b"{")
+                    || opens(data, b"\"finish_reason\"", b"\"")
+                    || opens(data, b"\"error\"", b"{\"")
+            }
+            // These say what they are; pieces of the answer are deltas.
+            Self::Anthropic => !opens(data, b"\"type\"", b"\"") || memmem(data, b"content_block_delta").is_none(),
+            Self::Responses => memmem(data, b".delta\"").is_none(),
+            Self::Gemini => {
+                opens(data, b"\"usageMetadata\"", b"{")
+                    || opens(data, b"\"finishReason\"", b"\"")
+                    || opens(data, b"\"error\"", b"{")
+            }
+        }
+    }
+
     /// Reads a provider's whole answer.
     pub fn read_document(self, body: &Value) -> Vec<Piece> {
         let mut out = Vec::new();
@@ -287,6 +306,24 @@ impl Writer {
             Writing::Gemini(writer) => writer.finish(out),
         }
     }
+}
+
+fn memmem(data: &[u8], name: &[u8]) -> Option<usize> {
+    memchr::memmem::find(data, name)
+}
+
+/// Whether a field of this name has a value that begins with one of these bytes. Inside of a text the quotes of a name
+/// are escaped, so that it is not found there.
+fn opens(data: &[u8], name: &[u8], with: &[u8]) -> bool {
+    let mut rest = data;
+    while let Some(at) = memmem(rest, name) {
+        rest = &rest[at + name.len()..];
+        let value = rest.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        if value.and_then(|v| v.first()).is_some_and(|byte| with.contains(byte)) {
+            return true;
+        }
+    }
+    false
 }
 
 /// A count at a place in a JSON value; 0 when it is not there.

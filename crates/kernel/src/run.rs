@@ -11,7 +11,7 @@ use crate::{
     outcome::{Outcome, Verdict},
     plan::{PlanSource, PlannedTask, shares::Share},
     request::{Ground, Request},
-    review::Review,
+    review::{Review, Trigger},
     state::{Phase, RunState, TaskState, TaskStep},
     time::At,
     workflow::Workflow,
@@ -414,7 +414,7 @@ impl Run {
             }
             Event::RunReady => self.rewinding = false,
             Event::ReviewRequested { review } => {
-                if let (Some(task), crate::review::Trigger::Milestone) = (review.task, review.trigger) {
+                if let (Some(task), Trigger::Milestone | Trigger::Blocker) = (review.task, review.trigger) {
                     self.step(task, TaskStep::Submit);
                 }
                 self.reviews.push((**review).clone());

@@ -7,6 +7,8 @@
 //! This crate must never inherit the caller's environment, leave a descriptor open in a worker, call something "killed" which
 //! may still live, or claim a limit which nothing enforces.
 //!
+//! What a worker may do is decided before it does it, by [`policy`] for commands and [`path`] for files.
+//!
 //! Start reading at [`Supervised::spawn`] (`spawn.rs`), then `confine.rs` for what runs between fork and exec.
 #![allow(unsafe_code)] // namespaces, pre-exec code, pidfds and signals have no safe interface; this is the one crate for them
 

@@ -276,6 +276,12 @@ fn shown(path: &Path) -> String {
     crate::policy::shown(&path.to_string_lossy())
 }
 
+/// Whether a name is one of `names` to a careless file system: without case, and without characters that cannot be seen.
+pub fn is_named(names: &[String], name: &std::ffi::OsStr) -> bool {
+    let name = folded(&name.to_string_lossy());
+    names.iter().any(|other| folded(other) == name)
+}
+
 /// A name as careless file systems compare it: without case, and without characters that cannot be seen.
 fn folded(name: &str) -> String {
     let seen = name.chars().filter(

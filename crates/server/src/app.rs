@@ -9,9 +9,9 @@ use maestria_agents::{
     worktree::{Checks, Settings, Worktrees},
 };
 use maestria_engine::{Engine, EngineError, Ports, SystemClock};
-use maestria_gateway::{Gateway, Price, ProviderConfig};
+use maestria_gateway::{Gateway, Price};
 use maestria_kernel::{
-    At, Cost, DecisionId, Run, RunId, Tokens,
+    At, Cost, DecisionId, Run, RunId, Tokens, Usage,
     agent::Role,
     decision::Decision,
     id::AgentName,
@@ -309,36 +309,7 @@ pub async fn start_repository(folder: &Path) -> Result<(), String> {
 }
 
 fn gateway(config: &Config, options: &Options) -> Result<Gateway, AppError> {
-    let lookup = |name: &String| std::env::var(name).ok().filter(|v| !v.is_empty());
-    let mut providers: Vec<ProviderConfig> = config
-        .providers
-        .iter()
-        .map(|(name, table)| ProviderConfig {
-            name: name.clone(),
-            dialect: table.dialect.clone(),
-            base_url: table.base_url.clone(),
-            keys: table
-                .key
-                .as_ref()
-                .map(|k| k.reveal().to_owned())
-                .or_else(|| table.key_env.as_ref().and_then(lookup))
-                .into_iter()
-                .collect(),
-            models: table.models.clone(),
-            local: table.local,
-            script: table.script.clone(),
-            ..ProviderConfig::default()
-        })
-        .collect();
-    providers.extend(options.scripted.iter().map(|scripted| ProviderConfig {
-        name: scripted.name.clone(),
-        dialect: "playbook".to_owned(),
-        models: vec!["script".to_owned()],
-        local: true,
-        script_text: Some(scripted.script.clone()),
-        ..ProviderConfig::default()
-    }));
-    Gateway::new(providers).map_err(|e| AppError::Config(e.to_string()))
+    Gateway::new(crate::gateway::setup(config, options)?).map_err(|e| AppError::Config(e.to_string()))
 }
 
 /// The models that native agents can use, the preferred first: provider, model, roles, scripted.
@@ -412,6 +383,15 @@ fn price(model: &ModelRef, tokens: Tokens) -> Cost {
     Cost::of(Tokens(tokens.0 - quarter.0), price.input).plus(Cost::of(quarter, price.output))
 }
 
+/// What a call has cost by the catalogue, for agents that do not say.
+fn call_price(model: &str, usage: &Usage) -> Cost {
+    let price = Price::of(model);
+    let fresh = Tokens(usage.input.0.saturating_sub(usage.cached.0));
+    Cost::of(fresh, price.input)
+        .plus(Cost::of(usage.cached, price.cached))
+        .plus(Cost::of(usage.output, price.output))
+}
+
 fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<Arc<dyn Worker>> {
     let native = native_models(config, options)
         .into_iter()
@@ -423,9 +403,10 @@ fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<
             };
             Arc::new(NativeWorker::new(name, model, roles, scripted, models.clone())) as Arc<dyn Worker>
         });
-    let around = Arc::new(Surroundings::of_process(
-        config.store.parent().map(|data| data.join("probes")),
-    ));
+    let around = Arc::new(Surroundings {
+        pricing: Some(call_price),
+        ..Surroundings::of_process(config.store.parent().map(|data| data.join("probes")))
+    });
     let clis = config.agents.iter().map(|(name, table)| {
         Arc::new(CliAgent::new(name.clone(), cli_config(config, table), around.clone())) as Arc<dyn Worker>
     });

@@ -1,12 +1,14 @@
 //! Configuration: defaults < file < environment (`MAESTRIA_…`) < flags. Every value knows where it comes from, unknown
 //! keys are errors that name the nearest one, and secrets are never shown.
 
+mod gateway;
 mod layers;
 mod schema;
 mod sources;
 mod value;
 mod workflows;
 
+pub use gateway::GatewayTable;
 pub use sources::Sources;
 pub use value::Secret;
 pub use workflows::Workflows;
@@ -55,8 +57,8 @@ pub struct ProviderTable {
     pub base_url: Option<String>,
     /// The key itself.
     pub key: Option<Secret>,
-    /// The environment variable that holds the key.
-    pub key_env: Option<String>,
+    /// The environment variables that hold keys; calls are balanced between them.
+    pub key_env: Vec<String>,
     /// Its models, the preferred first.
     pub models: Vec<String>,
     /// Costs nothing.
@@ -65,6 +67,8 @@ pub struct ProviderTable {
     pub script: Option<PathBuf>,
     /// The roles that native agents on it take; empty: all.
     pub roles: Vec<Role>,
+    /// How much of the traffic it takes beside others that serve the same model.
+    pub weight: u32,
 }
 
 /// The configuration in force.
@@ -74,6 +78,8 @@ pub struct Config {
     pub agents: BTreeMap<String, AgentTable>,
     /// Model providers by name.
     pub providers: BTreeMap<String, ProviderTable>,
+    /// The model gateway.
+    pub gateway: GatewayTable,
     /// The most that all runs of 24 hours may cost before no new one begins.
     pub day_budget: Option<Cost>,
     /// The most a run may cost, unless it says otherwise.
@@ -161,6 +167,7 @@ impl Config {
                 .into_iter()
                 .map(|name| (name.clone(), get.provider(&name)))
                 .collect(),
+            gateway: GatewayTable::resolve(&mut get),
             day_budget: get.money("budget.day"),
             run_budget: get.money("budget.run"),
             limits,

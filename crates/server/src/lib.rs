@@ -6,6 +6,7 @@
 pub mod app;
 pub mod config;
 mod doctor;
+pub mod gateway;
 mod recordings;
 
 pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository};

@@ -293,7 +293,11 @@ fn gemini(program: PathBuf, url: &str, home: &Path) -> Launch {
         args: Vec::new(),
         protocol,
         env,
-        files: vec![(file, settings.to_string())],
+        // The second is for a temporary folder: system settings below one that others may write are not read.
+        files: vec![
+            (file, settings.to_string()),
+            (home.join(".gemini").join("settings.json"), settings.to_string()),
+        ],
         model: "gemini-2.5-flash",
     }
 }

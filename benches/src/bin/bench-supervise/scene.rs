@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use maestria_benches::Program;
 use maestria_testkit::{
     ModelServer, RealCli,
-    model::{Rule, Script, Step},
+    model::{Fault, FaultKind, Rule, Script, Step},
     real::Launch,
 };
 use serde_json::{Value, json};
@@ -21,6 +21,9 @@ pub(crate) const WRITTEN: &str = "made.txt";
 
 /// What the request of a turn is.
 pub(crate) const TASK: &str = "Make the file made.txt";
+
+/// How long the model of a turn is silent before each answer; real ones take longer.
+pub(crate) const THINKING: Duration = Duration::from_millis(1500);
 
 /// Words of the planner's prompt, and of a reviewer's.
 const PLANNER: &str = "You are a planner";
@@ -55,7 +58,10 @@ impl Scene {
             Rule::on(REVIEWER, Script::of([Step::Text(approve.to_string())])),
         ]);
         server.rules(crate::crowd::rules());
-        server.rules([Rule::always(Script::of([write, done]))]);
+        let thinks = FaultKind::Silence {
+            ms: Some(THINKING.as_millis().try_into()?),
+        };
+        server.rules([Rule::always(Script::of([write, done]).fault(Fault::forever(thinks)))]);
         Ok(Self {
             maestria,
             fake_agent,
@@ -155,6 +161,12 @@ impl Told {
     /// The same of the last.
     pub(crate) fn last(&self, kind: &str) -> anyhow::Result<u64> {
         self.times(kind).last().with_context(|| self.no(kind))
+    }
+
+    /// The same of the last until a moment.
+    pub(crate) fn last_before(&self, kind: &str, moment: u64) -> anyhow::Result<u64> {
+        let times = self.times(kind).filter(|at| *at <= moment);
+        times.last().with_context(|| self.no(kind))
     }
 
     pub(crate) fn count(&self, kind: &str) -> usize {

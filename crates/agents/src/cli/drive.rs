@@ -10,6 +10,7 @@ pub use watch::Times;
 
 use crate::{
     cli::{
+        CallPricing,
         asked::{Asked, summary},
         config::Kind,
         notes::Step,
@@ -76,6 +77,8 @@ pub struct Order<'a> {
     pub times: Times,
     /// What earlier processes of the same session used.
     pub before: Usage,
+    /// What a call costs where the agent does not say.
+    pub pricing: Option<CallPricing>,
     /// The folder for its raw streams.
     pub record: Option<&'a Path>,
     /// The handle by which it is controlled.
@@ -178,10 +181,12 @@ impl<'a> Driver<'a> {
             input.send(text.into_bytes());
             input.close();
         }
+        let mut reader = Reader::new(order.kind, order.dialect, order.task, order.before);
+        reader.notes().pricing = order.pricing;
         Self {
             input,
             talk: order.talk,
-            reader: Reader::new(order.kind, order.dialect, order.task, order.before),
+            reader,
             stderr: Stderr::new(order.kind),
             record: Record::open(order.record),
             audience: order.audience,

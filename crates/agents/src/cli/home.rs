@@ -272,7 +272,8 @@ fn replace(place: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// Gemini asks how to log in unless its settings say so; with a base URL it ends at once otherwise. Sessions are kept:
-/// its tidying takes those of ACP away at the next start.
+/// its tidying takes those of ACP away at the next start. It tries a call ten times without a word, which takes minutes;
+/// after three we take over: another agent can do the task meanwhile, and people see why.
 fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
     let has = |name: &str| config.env.contains_key(name) || config.pass_env.iter().any(|passed| passed == name);
     let method = if has("GOOGLE_GENAI_USE_VERTEXAI") {
@@ -286,7 +287,7 @@ fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
     };
     let mut settings = json!({
         "privacy": {"usageStatisticsEnabled": false},
-        "general": {"enableAutoUpdate": false, "sessionRetention": {"enabled": false}},
+        "general": {"enableAutoUpdate": false, "maxAttempts": 3, "sessionRetention": {"enabled": false}},
         "telemetry": {"enabled": false},
     });
     if let Some(method) = method {

@@ -5,12 +5,13 @@ use crate::{
         asked::{Asked, summary},
         config::Kind,
         text::{clip, one_line},
+        worker::CallPricing,
     },
     outcome::seen::{By, Denial, End, Seen, Trouble},
     recovery::{self, Place, Sign},
 };
 use maestria_kernel::{
-    Event, TaskId,
+    Cost, Event, TaskId,
     id::SessionId,
     money::Usage,
     outcome::Verdict,
@@ -81,6 +82,8 @@ pub struct Notes {
     told: usize,
     /// History that a resumed session plays back is neither told nor counted.
     pub muted: bool,
+    /// What calls cost that the agent names no cost of.
+    pub pricing: Option<CallPricing>,
 }
 
 impl Notes {
@@ -96,6 +99,7 @@ impl Notes {
             chunk: String::new(),
             told: 0,
             muted: false,
+            pricing: None,
         }
     }
 
@@ -314,14 +318,19 @@ impl Notes {
     }
 
     /// A model was called.
-    pub fn called(&mut self, usage: Usage, millis: u64) {
+    pub fn called(&mut self, mut usage: Usage, millis: u64) {
         if usage == Usage::default() || self.muted {
             return;
+        }
+        let model = self.seen.model.clone().unwrap_or_else(|| self.kind.as_str().to_owned());
+        // OpenCode knows the prices of its models, the free ones too.
+        if let (Cost::ZERO, Some(pricing), true) = (usage.cost, self.pricing, self.kind != Kind::Opencode) {
+            usage.cost = pricing(&model, &usage);
         }
         self.seen.usage += usage;
         let event = Event::ModelCalled {
             task: Some(self.task),
-            model: self.seen.model.clone().unwrap_or_else(|| self.kind.as_str().to_owned()),
+            model,
             usage,
             millis,
             scripted: false,

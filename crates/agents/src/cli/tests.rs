@@ -3,10 +3,12 @@ use super::{
     home::{Home, environment},
     launch::{Grants, launch},
     lines::{Line, Lines},
+    notes::Notes,
     prompt::fill,
     talk::Turn,
     text::{clip, one_line, tail},
 };
+use maestria_kernel::{Cost, TaskId, Tokens, Usage};
 use std::{collections::BTreeMap, fs, os::unix::fs::PermissionsExt, path::Path};
 
 #[test]
@@ -263,4 +265,26 @@ fn the_configuration_refuses_keys_it_does_not_know() {
         (right.kind("mine"), right.transport),
         (Kind::Claude, Some(Transport::OneShot))
     );
+}
+
+#[test]
+fn calls_without_a_cost_are_priced_and_those_with_one_are_believed() {
+    let used = |cost| Usage {
+        input: Tokens(1000),
+        cost: Cost(cost),
+        ..Usage::default()
+    };
+    let told = |kind, cost| {
+        let mut notes = Notes::new(kind, TaskId::new(uuid::Uuid::nil()));
+        notes.pricing = Some(|model, usage| Cost(usage.input.0.cast_signed() + model.len() as i64));
+        notes.called(used(cost), 1);
+        notes.seen.usage.cost
+    };
+    assert_eq!(
+        told(Kind::Codex, 0),
+        Cost(1005),
+        "by the name of the agent when no model is known"
+    );
+    assert_eq!(told(Kind::Claude, 70), Cost(70));
+    assert_eq!(told(Kind::Opencode, 0), Cost::ZERO, "a free model");
 }

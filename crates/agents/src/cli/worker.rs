@@ -16,7 +16,7 @@ use crate::{
     roster::Worker,
 };
 use maestria_kernel::{
-    TaskId,
+    Cost, TaskId,
     agent::{Agent, Role},
     id::{AgentName, SessionId},
     money::Usage,
@@ -33,6 +33,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+/// What a call of a model, by its name, with so many tokens costs.
+pub type CallPricing = fn(&str, &Usage) -> Cost;
+
 /// What surrounds Maestria: the caller's environment, of which workers get a few variables, and a folder for what was
 /// found out about agents.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +44,8 @@ pub struct Surroundings {
     pub env: BTreeMap<String, String>,
     /// Where probes are remembered between two runs; `None`: nowhere.
     pub cache: Option<PathBuf>,
+    /// What a call costs where the agent does not say; `None`: nothing is assumed.
+    pub pricing: Option<CallPricing>,
 }
 
 impl Surroundings {
@@ -51,6 +56,7 @@ impl Surroundings {
         Self {
             env: pairs.collect(),
             cache,
+            pricing: None,
         }
     }
 

@@ -1,9 +1,15 @@
-//! File tools, confined to the worktree: no way out by `..`, absolute paths or links, and no way into `.git`.
+//! File tools, confined to the worktree by the path policy: no way out by `..`, absolute paths or links, no way into
+//! `.git`, and no change to what other programs take their orders from.
 
+use maestria_sandbox::{
+    path::{Grant, Op, PathPolicy},
+    policy::CommandPolicy,
+};
 use regex::RegexBuilder;
 use std::{
     fmt::Write as _,
-    path::{Component, Path, PathBuf},
+    io::Read as _,
+    path::{Path, PathBuf},
 };
 
 /// The largest file read or written, in bytes.
@@ -12,52 +18,55 @@ const MOST: u64 = 1 << 20;
 /// The most lines of an answer.
 const LINES: usize = 400;
 
-/// The place of a path inside a root.
+/// What of a worktree the tools may touch.
+fn policy(root: &Path) -> Result<PathPolicy, String> {
+    let protected = &CommandPolicy::built_in().rules().path.protected;
+    PathPolicy::new(&[root.to_owned()], &[], protected).map_err(|e| e.to_string())
+}
+
+/// The place of a path inside a root, as the path policy grants it.
 ///
 /// # Errors
 /// Why the path is not taken.
-pub(super) fn inside(root: &Path, given: &str) -> Result<PathBuf, String> {
+fn permit(policy: &PathPolicy, root: &Path, op: Op, given: &str) -> Result<Grant, String> {
     let root = root.canonicalize().map_err(|e| e.to_string())?;
-    let given = Path::new(given);
-    let relative = given.strip_prefix(&root).unwrap_or(given);
-    let mut place = root.clone();
-    for component in relative.components() {
-        match component {
-            Component::Normal(name) if name.eq_ignore_ascii_case(".git") => {
-                return Err(".git is not to be touched".to_owned());
-            }
-            Component::Normal(name) => place.push(name),
-            Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                return Err(format!("{} lies outside of the worktree", given.display()));
-            }
-        }
-        if place.is_symlink() {
-            let real = place.canonicalize().map_err(|e| format!("{}: {e}", given.display()))?;
-            if !real.starts_with(&root) || real.starts_with(root.join(".git")) {
-                return Err(format!("{} leads out of the worktree", given.display()));
-            }
-            place = real;
-        }
+    let grant = policy
+        .permit(op, &root, Path::new(given))
+        .map_err(|refused| refused.reason)?;
+    let inside = grant.path().strip_prefix(&root).unwrap_or(grant.path());
+    if inside
+        .components()
+        .any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
+    {
+        return Err(".git is not to be touched".to_owned());
     }
-    Ok(place)
+    Ok(grant)
 }
 
-fn text_of(path: &Path, shown: &str) -> Result<String, String> {
-    let meta = path.metadata().map_err(|e| format!("{shown}: {e}"))?;
+/// Where a search or a list begins: a folder, or one file.
+fn start(policy: &PathPolicy, root: &Path, given: &str) -> Result<PathBuf, String> {
+    let folder = permit(policy, root, Op::List, given).or_else(|_| permit(policy, root, Op::Read, given));
+    folder.map(|grant| grant.path().to_owned())
+}
+
+fn text_of(grant: &Grant, shown: &str) -> Result<String, String> {
+    let told = |e: std::io::Error| format!("{shown}: {e}");
+    let mut file = grant.open().map_err(told)?;
+    let meta = file.metadata().map_err(told)?;
     if !meta.is_file() {
         return Err(format!("{shown} is not a file"));
     }
     if meta.len() > MOST {
         return Err(format!("{shown} has {} bytes; at most {MOST} are read", meta.len()));
     }
-    let bytes = std::fs::read(path).map_err(|e| format!("{shown}: {e}"))?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(MOST).read_to_end(&mut bytes).map_err(told)?;
     String::from_utf8(bytes).map_err(|_| format!("{shown} is not text"))
 }
 
 /// The lines of a file, numbered.
 pub(super) fn read(root: &Path, given: &str, from: usize, count: usize) -> Result<String, String> {
-    let text = text_of(&inside(root, given)?, given)?;
+    let text = text_of(&permit(&policy(root)?, root, Op::Read, given)?, given)?;
     let from = from.max(1);
     let count = if count == 0 { LINES } else { count.min(LINES) };
     let mut out = String::new();
@@ -73,38 +82,20 @@ pub(super) fn read(root: &Path, given: &str, from: usize, count: usize) -> Resul
 
 /// Writes a file as a whole.
 pub(super) fn write(root: &Path, given: &str, content: &str) -> Result<String, String> {
-    let place = inside(root, given)?;
+    let grant = permit(&policy(root)?, root, Op::Write, given)?;
     if content.len() as u64 > MOST {
         return Err(format!(
             "the content has {} bytes; at most {MOST} are written",
             content.len()
         ));
     }
-    if let Some(folder) = place.parent() {
-        std::fs::create_dir_all(folder).map_err(|e| format!("{given}: {e}"))?;
-    }
-    replace(&place, content).map_err(|e| format!("{given}: {e}"))?;
+    grant.replace(content.as_bytes()).map_err(|e| format!("{given}: {e}"))?;
     Ok(format!("{given}: {} lines written", content.lines().count()))
-}
-
-/// Replaces a file as a whole, keeping its mode: a kill leaves the old one or the new one, never half of one.
-fn replace(place: &Path, content: &str) -> std::io::Result<()> {
-    let name = place
-        .file_name()
-        .map(|n| n.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let draft = place.with_file_name(format!(".{name}.maestria-draft"));
-    std::fs::write(&draft, content)?;
-    if let Ok(old) = place.metadata() {
-        std::fs::set_permissions(&draft, old.permissions())?;
-    }
-    std::fs::rename(&draft, place)
 }
 
 /// Replaces a piece of a file that occurs exactly once.
 pub(super) fn patch(root: &Path, given: &str, search: &str, replace: &str) -> Result<String, String> {
-    let place = inside(root, given)?;
-    let text = text_of(&place, given)?;
+    let text = text_of(&permit(&policy(root)?, root, Op::Read, given)?, given)?;
     match text.matches(search).count() {
         _ if search.is_empty() => Err("`search` is empty; use write_file for a new file".to_owned()),
         0 => Err(format!(
@@ -130,7 +121,7 @@ fn walk(root: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// The files of a folder, without those that git ignores.
 pub(super) fn list(root: &Path, below: &str) -> Result<String, String> {
-    let start = inside(root, below)?;
+    let start = start(&policy(root)?, root, below)?;
     let mut names: Vec<String> = walk(&start).take(5 * LINES).map(|p| p.display().to_string()).collect();
     names.sort();
     let all = names.len();
@@ -151,10 +142,13 @@ pub(super) fn search(root: &Path, pattern: &str, below: &str) -> Result<String, 
         .size_limit(1 << 20)
         .build()
         .map_err(|e| e.to_string())?;
-    let start = inside(root, below)?;
+    let policy = policy(root)?;
+    let start = start(&policy, root, below)?;
     let mut found = Vec::new();
     for name in walk(&start) {
-        let Ok(text) = text_of(&start.join(&name), "") else {
+        let file = start.join(&name);
+        let text = permit(&policy, root, Op::Read, &file.to_string_lossy()).and_then(|grant| text_of(&grant, ""));
+        let Ok(text) = text else {
             continue;
         };
         for (number, line) in text.lines().enumerate().filter(|(_, line)| regex.is_match(line)) {
@@ -175,7 +169,7 @@ pub(super) fn search(root: &Path, pattern: &str, below: &str) -> Result<String, 
 
 #[cfg(test)]
 mod tests {
-    use super::{inside, list, patch, read, search, write};
+    use super::{list, patch, read, search, write};
 
     #[test]
     fn there_is_no_way_out() {
@@ -196,10 +190,11 @@ mod tests {
             "g/config",
             "a/../../secret",
         ] {
-            assert!(inside(&root, path).is_err(), "{path}");
+            assert!(read(&root, path, 0, 0).is_err(), "{path}");
             assert!(write(&root, path, "x").is_err(), "{path}");
         }
-        assert!(inside(&root, "new/deep/file.txt").is_ok());
+        assert!(write(&root, ".vscode/tasks.json", "{}").is_err());
+        assert!(write(&root, "new/deep/file.txt", "x").is_ok());
         assert_eq!(std::fs::read_to_string(folder.path().join("secret")).unwrap(), "s");
     }
 

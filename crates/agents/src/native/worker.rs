@@ -14,6 +14,7 @@ use crate::{
 use maestria_kernel::{
     At, Event, TaskId,
     agent::{Agent, Role, Vendor},
+    decision::Choice,
     id::AgentName,
     model::ModelRef,
     outcome::{Claim, Outcome, Verdict},
@@ -281,6 +282,7 @@ impl Worker for NativeWorker {
             let task = job.task.unwrap_or_else(|| TaskId::new(uuid::Uuid::nil()));
             let leash = self.leash(task).await;
             let rule: Rule = Arc::new(|question, place| Policy::built_in().rule(question, place));
+            let observer = &OnlyCosts(observer);
             let mut bench = Bench {
                 task,
                 root: job.checkout.clone(),
@@ -312,5 +314,20 @@ impl Worker for NativeWorker {
                 leash.control(control).await;
             }
         })
+    }
+}
+
+/// Of a review only what it costs is told: its words are not the author's.
+struct OnlyCosts<'a>(&'a dyn Observer);
+
+impl Observer for OnlyCosts<'_> {
+    fn observe(&self, event: Event) {
+        if matches!(event, Event::ModelCalled { .. }) {
+            self.0.observe(event);
+        }
+    }
+
+    fn ask(&self, task: TaskId, question: Question, because: String) -> Boxed<'_, Choice> {
+        self.0.ask(task, question, because)
     }
 }

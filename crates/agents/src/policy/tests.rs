@@ -177,6 +177,8 @@ fn paths_are_ruled_by_where_they_really_lead() {
         (".git".into(), Ruling::Deny, "path.git"),
         (place.target.join(".git/config"), Ruling::Deny, "path.git"),
         (".gitignore".into(), Ruling::Allow, "path.inside"),
+        ("a/.VSCode/tasks.json".into(), Ruling::Deny, "path.protected"),
+        (place.home.join(".claude/settings.json"), Ruling::Allow, "path.home"),
         (place.allow_dirs[0].join("x"), Ruling::Allow, "path.allowed"),
         (place.home.join("notes"), Ruling::Allow, "path.home"),
         (place.target.join("back/x"), Ruling::Allow, "path.inside"),

@@ -8,7 +8,7 @@ use maestria_agents::{
 use maestria_kernel::{Event, decision::Choice, outcome::Verdict, port::Control, review::ReviewVerdict};
 use maestria_testkit::{
     ModelServer, RealCli,
-    model::{Script, Step},
+    model::{Fault, FaultKind, Script, Step},
 };
 
 struct Show {
@@ -285,4 +285,75 @@ async fn the_real_clis_review_in_the_shape_that_was_asked_for() {
             cli.name()
         );
     }
+}
+
+/// What a provider does to a CLI, for ever, and what the attempt must be judged then.
+fn faults() -> Vec<(FaultKind, Verdict)> {
+    let status = |status| FaultKind::Status {
+        status,
+        retry_after: None,
+        message: None,
+    };
+    vec![
+        (status(401), Verdict::NotLoggedIn),
+        (status(429), Verdict::RateLimited),
+        (status(529), Verdict::Unavailable),
+        (FaultKind::Cut { after: 1 }, Verdict::Unavailable),
+        (FaultKind::Silence { ms: None }, Verdict::TimedOut),
+    ]
+}
+
+async fn fails_truly(cli: RealCli) {
+    for (fault, expected) in faults() {
+        // A CLI is silent while it tries again, too; only real silence may end by the watchdog.
+        let idle = if expected == Verdict::TimedOut { 8 } else { 60 };
+        let Some(show) = Show::open(cli, Transport::TwoWay, |config| config.idle_seconds = idle).await else {
+            return;
+        };
+        let script = write_and_say("made.txt").fault(Fault::forever(fault.clone()));
+        let (outcome, notebook) = show.perform(script).await;
+        let story = notebook.events();
+        assert_eq!(
+            outcome.verdict,
+            expected,
+            "{} {fault:?}: {outcome:#?}\n{story:#?}",
+            cli.name()
+        );
+        assert!(
+            outcome.commit.is_none() && show.stage.read("made.txt").is_none(),
+            "{} {fault:?}",
+            cli.name()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_broken_tool_call_is_never_taken_for_work() {
+    for cli in [RealCli::Claude, RealCli::Codex, RealCli::Gemini] {
+        let Some(show) = Show::open(cli, Transport::TwoWay, |_| {}).await else {
+            continue;
+        };
+        let script = write_and_say("made.txt").fault(Fault::once(FaultKind::BadToolJson));
+        let (outcome, _) = show.perform(script).await;
+        // Whether the CLI tries again is its own affair; what counts is what lies in the tree.
+        let made = show.stage.read("made.txt").is_some();
+        let completed = outcome.verdict == Verdict::Completed;
+        assert_eq!(completed, made, "{}: {outcome:#?}", cli.name());
+        assert_eq!(outcome.commit.is_some(), made, "{}: {outcome:#?}", cli.name());
+    }
+}
+
+#[tokio::test]
+async fn claude_fails_truly() {
+    fails_truly(RealCli::Claude).await;
+}
+
+#[tokio::test]
+async fn codex_fails_truly() {
+    fails_truly(RealCli::Codex).await;
+}
+
+#[tokio::test]
+async fn gemini_fails_truly() {
+    fails_truly(RealCli::Gemini).await;
 }

@@ -144,6 +144,7 @@ impl Stage {
         Arc::new(Surroundings {
             env: self.home.env().into_iter().collect(),
             cache: Some(self.workspace.join("cache")),
+            pricing: None,
         })
     }
 

@@ -1,9 +1,9 @@
 //! Looking at runs.
 
 use super::{Context, Done, Failure, find, now};
-use crate::{args::Which, exit::Exit, render};
+use crate::{args::Which, exit::Exit, out, render};
 use maestria_kernel::{Seq, TaskKey};
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 pub(super) async fn runs(context: &Context, json: bool) -> Done {
     let app = context.app().await?;
@@ -30,17 +30,16 @@ pub(super) async fn events(context: &Context, which: &Which, follow: bool) -> Do
     let id = find(&app, &which.run).await?;
     let store = app.engine.store();
     let mut after = Seq::default();
-    let mut out = std::io::stdout().lock();
     loop {
         let page = store.events(id, after, 4096).await?;
         for stored in &page {
             after = stored.seq;
-            if writeln!(out, "{}", render::json_line(id, stored)).is_err() {
-                // The reader has gone: it has seen enough.
-                return Ok(Exit::Ok);
-            }
+            println!("{}", render::json_line(id, stored));
         }
-        out.flush()?;
+        // When the reader has gone, it has seen enough.
+        if out::is_broken() {
+            return Ok(Exit::Ok);
+        }
         let ended = || async { Ok::<_, Failure>(app.engine.load(id).await?.state.is_finished()) };
         if page.is_empty() && (!follow || ended().await?) {
             return Ok(Exit::Ok);

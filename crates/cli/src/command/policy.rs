@@ -1,14 +1,14 @@
 //! `maestria policy`: what the policy makes of a command or a path, and its rules. Nothing is run.
 
 use super::{Context, Done, Failure, lists::print_json};
-use crate::{args, exit::Exit};
+use crate::{args, exit::Exit, out};
 use maestria_server::{
     path::{Op, PathPolicy},
     policy::{CommandPolicy, Described, Level, Verdict, shown},
 };
 use serde::{Deserialize, Serialize};
 use std::{
-    io::{BufRead, BufReader, Read, Write as _},
+    io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
 
@@ -134,7 +134,6 @@ fn each_line(policy: &CommandPolicy, file: &Path) -> Done {
         Box::new(std::fs::File::open(file).map_err(|error| wrong(format!("{}: {error}", file.display())))?)
     };
     let mut input = BufReader::new(input);
-    let mut output = std::io::BufWriter::new(std::io::stdout().lock());
     for number in 1.. {
         let mut line = String::new();
         let read = input.by_ref().take(LONGEST_LINE).read_line(&mut line);
@@ -148,10 +147,12 @@ fn each_line(policy: &CommandPolicy, file: &Path) -> Done {
         let asked: Asked =
             serde_json::from_str(&line).map_err(|error| wrong(format!("{}:{number}: {error}", file.display())))?;
         let verdict = policy.judge(&asked.command);
-        serde_json::to_writer(&mut output, &Answered { id: asked.id, verdict }).map_err(std::io::Error::from)?;
-        output.write_all(b"\n")?;
+        let answered = serde_json::to_string(&Answered { id: asked.id, verdict }).map_err(std::io::Error::from)?;
+        println!("{answered}");
+        if out::is_broken() {
+            break;
+        }
     }
-    output.flush()?;
     Ok(Exit::Ok)
 }
 

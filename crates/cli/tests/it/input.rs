@@ -1,6 +1,6 @@
 //! Bad input: what failed, with which value, and what to do; and the exit code.
 
-use crate::process::run;
+use crate::process::{program, run};
 
 #[test]
 fn mistakes_are_named() {
@@ -137,4 +137,22 @@ fn configuration_is_written_shown_and_checked() {
         "{}",
         doctor.out
     );
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure_and_a_full_disk_is_one() {
+    let home = tempfile::tempdir().unwrap();
+    for args in [&["agents"][..], &["config", "show"], &["runs", "--json"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let ended = program(home.path(), args).stdout(writer).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(0), "{args:?} {said}");
+        assert!(!said.contains("panicked"), "{args:?} {said}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = program(home.path(), args).stdout(full).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{args:?} {said}");
+        assert!(said.contains("cannot print"), "{args:?} {said}");
+    }
 }

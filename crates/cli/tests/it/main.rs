@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's scene fails its test at once")]
 
 mod demo;
+mod gateway;
 mod input;
 mod policy;
 mod process;

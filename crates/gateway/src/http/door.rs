@@ -78,7 +78,11 @@ pub(super) fn find(method: &Method, uri: &Uri, headers: &HeaderMap) -> Place {
 }
 
 fn gemini(path: &str, uri: &Uri) -> Option<Place> {
-    let (model, verb) = path.strip_prefix("/v1beta/models/")?.rsplit_once(':')?;
+    // Newer clients ask for the stable version of the same dialect.
+    let rest = path
+        .strip_prefix("/v1beta/models/")
+        .or_else(|| path.strip_prefix("/v1/models/"))?;
+    let (model, verb) = rest.rsplit_once(':')?;
     let (wanted, stream) = match verb {
         "generateContent" => (Wanted::Answer, false),
         "streamGenerateContent" => (Wanted::Answer, true),
@@ -101,7 +105,7 @@ fn has(uri: &Uri, pair: &str) -> bool {
 
 /// The dialect that a request looks like, for errors and lists.
 fn face(path: &str, headers: &HeaderMap) -> Dialect {
-    if path.starts_with("/v1beta") {
+    if path.starts_with("/v1beta") || headers.contains_key("x-goog-api-key") {
         Dialect::Gemini
     } else if path.starts_with("/v1/messages") || headers.contains_key("anthropic-version") {
         Dialect::Anthropic
@@ -129,6 +133,7 @@ mod tests {
             ("/v1/messages?beta=true", Dialect::Anthropic, Wanted::Answer),
             ("/v1/messages/count_tokens", Dialect::Anthropic, Wanted::Count),
             ("/v1beta/models/a/b:generateContent", Dialect::Gemini, Wanted::Answer),
+            ("/v1/models/m:generateContent", Dialect::Gemini, Wanted::Answer),
             ("/v1beta/models/m:countTokens?key=k", Dialect::Gemini, Wanted::Count),
         ];
         for (uri, face, wanted) in asks {

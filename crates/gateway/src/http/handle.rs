@@ -8,7 +8,8 @@ use super::{
 use crate::{
     key::Who,
     question::{Question, Wanted},
-    service::{Service, Wish},
+    route::Wish,
+    service::Service,
     wire::{Dialect, Fault, Kind},
 };
 use bytes::{Bytes, BytesMut};

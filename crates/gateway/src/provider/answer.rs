@@ -1,14 +1,10 @@
 //! Answers as they come in. A stream is held back until it has content, so that a failure before that can be tried
 //! again and no client hears of it.
 
-use super::{Failure, Pieces, http::silent};
+use super::{Failure, Pieces, http::silent, line::Exchange};
 use crate::wire::{Counts, Dialect, Fault, Kind, Piece, Reader, sse::Events};
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
-use hyper::{
-    Response,
-    body::{Body as _, Incoming},
-};
+use hyper::Response;
 use serde::Deserialize;
 use serde_json::Value;
 use std::time::Duration;
@@ -36,7 +32,7 @@ pub(crate) enum Opened {
 /// Sees to it that the answer is one, and has begun.
 pub(crate) async fn open(
     dialect: Dialect,
-    response: Response<Incoming>,
+    response: Response<Exchange>,
     stream: bool,
     silence: Duration,
 ) -> Result<Opened, Failure> {
@@ -66,13 +62,13 @@ pub(crate) async fn open(
 }
 
 /// The whole body, or what of it had come when it failed.
-async fn collect(mut body: Incoming, most: usize, silence: Duration) -> Result<Bytes, (Bytes, Failure)> {
+async fn collect(mut body: Exchange, most: usize, silence: Duration) -> Result<Bytes, (Bytes, Failure)> {
     let mut whole = Vec::new();
     let mut first: Option<Bytes> = None;
     loop {
         match next(&mut body, silence).await {
             Ok(Some(chunk)) => {
-                if first.is_none() && whole.is_empty() && body.is_end_stream() {
+                if first.is_none() && whole.is_empty() && body.is_end() {
                     // The usual case: all of it in one piece, which need not be copied.
                     return Ok(chunk);
                 }
@@ -91,12 +87,12 @@ async fn collect(mut body: Incoming, most: usize, silence: Duration) -> Result<B
     }
 }
 
-async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>, Failure> {
+async fn next(body: &mut Exchange, silence: Duration) -> Result<Option<Bytes>, Failure> {
     loop {
         let frame = match tokio::time::timeout(silence, body.frame()).await {
             Err(_) => return Err(silent(silence)),
             Ok(None) => return Ok(None),
-            Ok(Some(Err(error))) => return Err(Failure::provider(format!("the answer was cut off: {error}"))),
+            Ok(Some(Err(error))) => return Err(cut_off(&error)),
             Ok(Some(Ok(frame))) => frame,
         };
         if let Ok(data) = frame.into_data() {
@@ -105,10 +101,27 @@ async fn next(body: &mut Incoming, silence: Duration) -> Result<Option<Bytes>, F
     }
 }
 
+/// The most that is taken at once of what has come already.
+const AT_ONCE: usize = 64 << 10;
+
+/// Bytes that are there already, or the failure that is. The end is met again by who waits for more.
+fn at_hand(body: &mut Exchange) -> Option<Result<Bytes, Failure>> {
+    match body.frame_at_hand() {
+        Some(Some(Ok(frame))) => frame.into_data().ok().map(Ok),
+        Some(Some(Err(error))) => Some(Err(cut_off(&error))),
+        Some(None) | None => None,
+    }
+}
+
+fn cut_off(error: &hyper::Error) -> Failure {
+    Failure::provider(format!("the answer was cut off: {error}"))
+}
+
 /// A stream that has content.
 #[derive(Debug)]
 pub(crate) struct Stream {
-    body: Incoming,
+    dialect: Dialect,
+    body: Exchange,
     silence: Duration,
     events: Events,
     reader: Reader,
@@ -116,6 +129,10 @@ pub(crate) struct Stream {
     held: Option<(Vec<Bytes>, Pieces)>,
     ended: bool,
     stopped: bool,
+    /// Only what the meter needs is read.
+    skims: bool,
+    /// It broke after what was told last.
+    broken: Option<Failure>,
 }
 
 /// A piece of a stream: the bytes as they came, and what they mean.
@@ -123,11 +140,14 @@ pub(crate) struct Stream {
 pub(crate) struct Chunk {
     pub(crate) bytes: Vec<Bytes>,
     pub(crate) pieces: Pieces,
+    /// Bytes of events that were not read.
+    pub(crate) unread: u64,
 }
 
 impl Stream {
-    async fn open(dialect: Dialect, body: Incoming, silence: Duration) -> Result<Self, Failure> {
+    async fn open(dialect: Dialect, body: Exchange, silence: Duration) -> Result<Self, Failure> {
         let mut stream = Self {
+            dialect,
             body,
             silence,
             events: Events::default(),
@@ -135,6 +155,8 @@ impl Stream {
             held: None,
             ended: false,
             stopped: false,
+            skims: false,
+            broken: None,
         };
         let mut held = Vec::new();
         let mut bytes = 0;
@@ -193,34 +215,78 @@ impl Stream {
     /// What has come since; `None` when the stream has ended as it should.
     pub(crate) async fn next(&mut self) -> Result<Option<Chunk>, Failure> {
         if let Some((bytes, pieces)) = self.held.take() {
-            return Ok(Some(Chunk { bytes, pieces }));
+            return Ok(Some(Chunk {
+                bytes,
+                pieces,
+                unread: 0,
+            }));
+        }
+        if let Some(failure) = self.broken.take() {
+            return Err(failure);
         }
         if self.ended {
             return Ok(None);
         }
-        let mut pieces = Pieces::new();
+        let mut chunk = Chunk::default();
         match next(&mut self.body, self.silence).await? {
             Some(bytes) => {
-                self.read(&bytes, &mut pieces)?;
-                self.note_stop(&pieces);
-                Ok(Some(Chunk {
-                    bytes: vec![bytes],
-                    pieces,
-                }))
+                let mut taken = bytes.len();
+                chunk.bytes.push(bytes);
+                // What is there already goes on together: a write an event would cost more than the event.
+                while taken < AT_ONCE
+                    && let Some(more) = at_hand(&mut self.body)
+                {
+                    match more {
+                        Ok(bytes) => {
+                            taken += bytes.len();
+                            chunk.bytes.push(bytes);
+                        }
+                        Err(failure) => {
+                            self.broken = Some(failure);
+                            break;
+                        }
+                    }
+                }
+                for place in 0..chunk.bytes.len() {
+                    let bytes = chunk.bytes[place].clone();
+                    if self.skims {
+                        chunk.unread += self.skim(&bytes, &mut chunk.pieces)?;
+                    } else {
+                        self.read(&bytes, &mut chunk.pieces)?;
+                    }
+                }
+                self.note_stop(&chunk.pieces);
+                Ok(Some(chunk))
             }
             None => {
-                self.read_end(&mut pieces);
-                self.note_stop(&pieces);
+                self.read_end(&mut chunk.pieces);
+                self.note_stop(&chunk.pieces);
                 if !self.stopped {
                     return Err(Failure::provider("the stream ended before the answer did"));
                 }
-                let rest = Chunk {
-                    bytes: Vec::new(),
-                    pieces,
-                };
-                Ok((!rest.pieces.is_empty()).then_some(rest))
+                Ok((!chunk.pieces.is_empty()).then_some(chunk))
             }
         }
+    }
+
+    /// From now on only what the meter needs is read: the stream is passed on as it is.
+    pub(crate) const fn skim_from_now(&mut self) {
+        self.skims = true;
+    }
+
+    /// Reads only events that may hold counts, an end or an error; returns the bytes of the others.
+    fn skim(&mut self, chunk: &[u8], pieces: &mut Pieces) -> Result<u64, Failure> {
+        let (reader, dialect) = (&mut self.reader, self.dialect);
+        let mut unread = 0;
+        let fed = self.events.feed(chunk, |data| {
+            if dialect.may_matter(data) {
+                reader.event(data, pieces);
+            } else {
+                unread += data.len() as u64;
+            }
+        });
+        fed.map_err(|e| Failure::provider(e.to_string()))?;
+        Ok(unread)
     }
 
     fn read(&mut self, chunk: &[u8], pieces: &mut Pieces) -> Result<(), Failure> {

@@ -1,26 +1,29 @@
-//! Calls over HTTP/1.1 with kept connections.
+//! Calls over HTTP/1.1 on kept connections.
 
-use super::{Failure, Patience};
+use super::{
+    Failure, Patience,
+    line::{Exchange, Idle, Line},
+};
 use crate::wire::Kind;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{HeaderMap, Request, Response, body::Incoming};
+use hyper::{HeaderMap, Request, Response, Uri, header::HOST, http::uri::PathAndQuery};
 use hyper_rustls::HttpsConnector;
-use hyper_util::{
-    client::legacy::{Client as Pool, connect::HttpConnector},
-    rt::{TokioExecutor, TokioTimer},
+use hyper_util::client::legacy::connect::HttpConnector;
+use std::{
+    error::Error,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
 };
-use std::{error::Error, fmt, sync::OnceLock, time::Duration};
-
-type Https = Pool<HttpsConnector<HttpConnector>, Full<Bytes>>;
-type Plain = Pool<HttpConnector, Full<Bytes>>;
+use tower_service::Service as _;
 
 /// The connections to all providers. Nothing is opened before the first call.
 #[derive(Default)]
 pub(crate) struct Client {
-    plain: OnceLock<Plain>,
+    idle: Arc<Idle>,
     /// Made only when it is needed: the certificates of the system are read for it.
-    secure: OnceLock<Result<Https, String>>,
+    secure: OnceLock<Result<HttpsConnector<HttpConnector>, String>>,
 }
 
 impl fmt::Debug for Client {
@@ -37,33 +40,53 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
         patience: &Patience,
-    ) -> Result<Response<Incoming>, Failure> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = hyper::Method::POST;
-        *request.uri_mut() = uri
+    ) -> Result<Response<Exchange>, Failure> {
+        let uri: Uri = uri
             .parse()
             .map_err(|_| Failure::request(format!("{uri} is no address")))?;
-        *request.headers_mut() = headers;
-        let secure = request.uri().scheme_str() == Some("https");
         let sent = async {
-            if secure {
-                let pool = self.secure.get_or_init(|| secured(patience)).as_ref();
-                pool.map_err(|what| Failure::provider(what.clone()))?
-                    .request(request)
-                    .await
-            } else {
-                self.plain
-                    .get_or_init(|| pool(connector(patience)))
-                    .request(request)
-                    .await
-            }
-            .map_err(|error| Failure::provider(reason(&error)))
+            // A kept connection may have been closed meanwhile; that is seen before anything is sent on it.
+            let line = match self.idle.take(&uri) {
+                Some(line) => line,
+                None => self.connect(&uri, patience).await?,
+            };
+            let sent = line.send(request(&uri, headers, body), &self.idle).await;
+            sent.map_err(|error| Failure::provider(reason("the connection failed", &error)))
         };
         match tokio::time::timeout(patience.silence, sent).await {
             Ok(answered) => answered,
             Err(_) => Err(silent(patience.silence)),
         }
     }
+
+    async fn connect(&self, uri: &Uri, patience: &Patience) -> Result<Line, Failure> {
+        let lost = |error: &(dyn Error + 'static)| Failure::provider(reason("it cannot be reached", error));
+        if uri.scheme_str() == Some("https") {
+            let connector = self.secure.get_or_init(|| secured(patience));
+            let mut connector = connector.clone().map_err(Failure::provider)?;
+            let stream = connector.call(uri.clone()).await.map_err(|e| lost(&*e))?;
+            Line::open(stream, uri).await.map_err(|e| lost(&e))
+        } else {
+            let stream = connector(patience).call(uri.clone()).await.map_err(|e| lost(&e))?;
+            Line::open(stream, uri).await.map_err(|e| lost(&e))
+        }
+    }
+}
+
+/// The request as it goes over a connection to its host.
+fn request(uri: &Uri, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = hyper::Method::POST;
+    *request.headers_mut() = headers;
+    if let Some(host) = uri
+        .authority()
+        .and_then(|a| a.as_str().rsplit('@').next()?.parse().ok())
+    {
+        request.headers_mut().insert(HOST, host);
+    }
+    let path = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    *request.uri_mut() = Uri::from(path);
+    request
 }
 
 pub(super) fn silent(patience: Duration) -> Failure {
@@ -79,33 +102,16 @@ fn connector(patience: &Patience) -> HttpConnector {
     connector
 }
 
-fn pool<C>(connector: C) -> Pool<C, Full<Bytes>>
-where
-    C: hyper_util::client::legacy::connect::Connect + Clone,
-{
-    Pool::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(Duration::from_secs(60))
-        .build(connector)
-}
-
-fn secured(patience: &Patience) -> Result<Https, String> {
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+fn secured(patience: &Patience) -> Result<HttpsConnector<HttpConnector>, String> {
+    let builder = hyper_rustls::HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
-        .map_err(|e| format!("the certificates of this system cannot be read: {e}"))?
-        .https_only()
-        .enable_http1()
-        .wrap_connector(connector(patience));
-    Ok(pool(connector))
+        .map_err(|e| format!("the certificates of this system cannot be read: {e}"))?;
+    Ok(builder.https_only().enable_http1().wrap_connector(connector(patience)))
 }
 
 /// What went wrong, without the address (it may carry secrets).
-fn reason(error: &hyper_util::client::legacy::Error) -> String {
-    let mut text = if error.is_connect() {
-        "it cannot be reached".to_owned()
-    } else {
-        "the connection failed".to_owned()
-    };
+fn reason(what: &str, error: &(dyn Error + 'static)) -> String {
+    let mut text = format!("{what}: {error}");
     let mut source = error.source();
     while let Some(inner) = source {
         text = format!("{text}: {inner}");

@@ -1,6 +1,6 @@
 //! One provider and what can go wrong with it.
 
-use maestria_gateway::{Gateway, Patience, ProviderConfig};
+use maestria_gateway::{Gateway, Patience, ProviderConfig, Setup};
 use maestria_kernel::{
     Cost,
     model::{Message, ModelError, ModelRef, ModelReply, ModelRequest, Part, Stop, Tool},
@@ -35,6 +35,13 @@ fn config(name: &str, dialect: Dialect, server: &ModelServer) -> ProviderConfig 
     }
 }
 
+fn setup(providers: Vec<ProviderConfig>) -> Setup {
+    Setup {
+        providers,
+        ..Setup::default()
+    }
+}
+
 fn request(prompt: String) -> ModelRequest {
     ModelRequest {
         model: ModelRef {
@@ -60,7 +67,7 @@ async fn call(
     dialect: Dialect,
     script: &Script,
 ) -> (Result<ModelReply, ModelError>, String) {
-    let gateway = Gateway::new(vec![config(name, dialect, server)]).unwrap();
+    let gateway = Gateway::new(setup(vec![config(name, dialect, server)])).unwrap();
     let heard = Mutex::new(String::new());
     let on_text = |text: &str| heard.lock().unwrap().push_str(text);
     let reply = gateway.call(request(script.directive()), &on_text).await;
@@ -304,7 +311,7 @@ async fn a_provider_that_is_not_there_is_named() {
         },
         ..ProviderConfig::default()
     };
-    let gateway = Gateway::new(vec![config]).unwrap();
+    let gateway = Gateway::new(setup(vec![config])).unwrap();
     let error = gateway.call(request("x".to_owned()), &|_| {}).await.unwrap_err();
     let ModelError::Unavailable { provider, detail } = &error else {
         panic!("{error:?}")
@@ -316,7 +323,7 @@ async fn a_provider_that_is_not_there_is_named() {
 
 #[tokio::test]
 async fn an_unknown_provider_is_named_beside_those_there_are() {
-    let gateway = Gateway::new(Vec::new()).unwrap();
+    let gateway = Gateway::new(Setup::default()).unwrap();
     let error = gateway.call(request("x".to_owned()), &|_| {}).await.unwrap_err();
     assert!(
         matches!(&error, ModelError::Unknown { detail } if detail.contains("`p`")),
@@ -362,7 +369,7 @@ fn a_provider_that_cannot_be_is_refused_by_name() {
         ),
     ];
     for (config, what) in table {
-        let error = Gateway::new(vec![config]).unwrap_err().to_string();
+        let error = Gateway::new(setup(vec![config])).unwrap_err().to_string();
         assert!(error.contains("[providers.p]") && error.contains(what), "{error}");
     }
 }

@@ -125,12 +125,10 @@ fn hand_over(draft: &mut Draft, id: TaskId, agent: &AgentName, told: Vec<String>
         });
         return;
     }
-    hold(
-        draft,
-        id,
-        Stuck::Attempts,
-        &format!("{}: {}", outcome.verdict, outcome.reason),
-    );
+    if !reviews::ask_about_blocker(draft, id, outcome.verdict) {
+        let because = format!("{}: {}", outcome.verdict, outcome.reason);
+        hold(draft, id, Stuck::Attempts, &because);
+    }
 }
 
 fn successor(draft: &Draft, id: TaskId, agent: &AgentName) -> Option<AgentName> {
@@ -146,9 +144,10 @@ pub(super) fn requeue(
     id: TaskId,
     agent: AgentName,
     rework: bool,
-    guidance: Vec<String>,
+    mut guidance: Vec<String>,
     because: &str,
 ) {
+    guidance.extend(reviews::untold(draft, id));
     draft.emit(Event::TaskRequeued {
         task: id,
         agent,

@@ -8,8 +8,10 @@ use crate::{
     decision::Stuck,
     event::Event,
     id::{AgentName, ReviewId, TaskId},
-    review::{MOST_REVIEWERS, Opinion, Review, Ruling, Trigger, pick, rule},
+    outcome::Verdict,
+    review::{MOST_REVIEWERS, Opinion, Review, ReviewVerdict, Ruling, Trigger, pick, rule},
     state::{RunState, TaskState},
+    workflow::Stage,
 };
 
 /// Asks another agent to judge a task's change. When nobody can, the rules are applied to no opinion at all.
@@ -22,6 +24,32 @@ pub(super) fn ask(draft: &mut Draft, task: TaskId, trigger: Trigger) {
         None if trigger == Trigger::Milestone => conclude(draft, task),
         None => {}
     }
+}
+
+/// Asks a colleague why a task is stuck, before a person is. Whether one was asked: not when the trouble is not in the
+/// work, when no rounds are left for what the colleague may suggest, or when there is no other agent.
+pub(super) fn ask_about_blocker(draft: &mut Draft, id: TaskId, verdict: Verdict) -> bool {
+    let workflow = draft.run.workflow();
+    let (rounds, has_reviews) = (workflow.limits.rework_rounds, workflow.has(Stage::Review));
+    drop(workflow);
+    let Some(task) = draft.run.tasks.get(&id) else {
+        return false;
+    };
+    let of_the_work = matches!(
+        verdict,
+        Verdict::NoChange | Verdict::Denied | Verdict::LimitReached | Verdict::TimedOut | Verdict::Failed
+    );
+    if !of_the_work || !has_reviews || !task.plan.kind.edits() || task.rework >= rounds {
+        return false;
+    }
+    let author: Vec<AgentName> = task.agent.iter().cloned().collect();
+    let Some(review) = choose(draft, Some(id), Trigger::Blocker, &author) else {
+        return false;
+    };
+    draft.emit(Event::ReviewRequested {
+        review: Box::new(review),
+    });
+    true
 }
 
 fn choose(draft: &Draft, task: Option<TaskId>, trigger: Trigger, asked: &[AgentName]) -> Option<Review> {
@@ -88,8 +116,9 @@ pub(super) fn reviewed(draft: &mut Draft, id: ReviewId, opinion: &Opinion) -> Re
     }
     match (task, trigger) {
         (Some(task), Trigger::Milestone) => conclude(draft, task),
+        (Some(task), Trigger::Blocker) => unblock(draft, task, opinion),
         // Advice: it stands in the log and goes into the next attempt's guidance, but moves nothing by itself.
-        (Some(_) | None, Trigger::Blocker | Trigger::Request | Trigger::Elapsed) | (None, Trigger::Milestone) => {}
+        (Some(_), Trigger::Request | Trigger::Elapsed) | (None, _) => {}
     }
     Ok(())
 }
@@ -125,6 +154,48 @@ fn conclude(draft: &mut Draft, id: TaskId) {
         Ruling::FurtherReviewer => ask(draft, id, Trigger::Milestone),
         Ruling::Escalate => hold(draft, id, Stuck::Review, &because),
     }
+}
+
+/// The author tries once more with a colleague's advice; without any, a person decides.
+fn unblock(draft: &mut Draft, id: TaskId, opinion: &Opinion) {
+    let Some(task) = draft.run.tasks.get(&id).filter(|t| t.state == TaskState::Reviewing) else {
+        return;
+    };
+    let trouble = task.outcome.as_ref().map_or_else(
+        || "all attempts failed".to_owned(),
+        |outcome| format!("{}: {}", outcome.verdict, outcome.reason),
+    );
+    if opinion.verdict == Some(ReviewVerdict::RequestChanges) {
+        let because = format!("{trouble}; a colleague has advice");
+        rework(draft, id, Stuck::Attempts, advice(opinion), &because);
+    } else {
+        let because = match opinion.text.trim() {
+            "" => trouble,
+            text => format!("{trouble}. A colleague says: {text}"),
+        };
+        hold(draft, id, Stuck::Attempts, &because);
+    }
+}
+
+fn advice(opinion: &Opinion) -> Vec<String> {
+    let findings = opinion.findings.iter().map(|f| format!("A colleague's finding: {f}"));
+    let text = format!("A colleague who looked at your work says: {}", opinion.text);
+    std::iter::once(text).chain(findings).collect()
+}
+
+/// What was found while the present attempt was under way, for the next one.
+pub(super) fn untold(draft: &Draft, id: TaskId) -> Vec<String> {
+    let Some(task) = draft.run.tasks.get(&id) else {
+        return Vec::new();
+    };
+    let since = task.dispatched_at.unwrap_or_default();
+    let reviews = draft.run.reviews.iter();
+    let of_attempt = reviews.filter(|r| r.task == Some(id) && r.trigger == Trigger::Elapsed && r.asked_at >= since);
+    let opinions = of_attempt.filter_map(|r| r.opinion.as_ref());
+    opinions
+        .filter(|o| o.verdict != Some(ReviewVerdict::Approve) && !(o.text.is_empty() && o.findings.is_empty()))
+        .flat_map(advice)
+        .collect()
 }
 
 /// What reviewers want changed, as the author is told it.
@@ -168,7 +239,7 @@ pub(super) fn elapsed(draft: &mut Draft) {
             .reviews
             .iter()
             .any(|r| r.task == Some(id) && r.asked_at >= since);
-        if due && !had && draft.run.workflow().has(crate::workflow::Stage::Review) {
+        if due && !had && draft.run.workflow().has(Stage::Review) {
             ask(draft, id, Trigger::Elapsed);
         }
     }

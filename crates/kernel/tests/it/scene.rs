@@ -158,6 +158,13 @@ impl Scene {
         });
     }
 
+    /// An attempt fails; then so much time passes that the next one begins.
+    pub(crate) fn fail_later(&mut self, number: u128, verdict: Verdict) {
+        self.finish(number, verdict);
+        self.now = self.now.after(std::time::Duration::from_secs(60));
+        self.ok(Command::Wake);
+    }
+
     pub(crate) fn awaited(&self, number: u128) -> ReviewId {
         let id = Some(self.id(number));
         self.run

@@ -8,7 +8,7 @@ use maestria_kernel::{
     outcome::{Outcome, Verdict},
     permission::{Action, Question},
     plan::TaskKind,
-    review::ReviewVerdict,
+    review::{Opinion, ReviewVerdict, Trigger},
     state::{Phase, RunState, TaskState},
     workflow::Stage,
 };
@@ -308,9 +308,7 @@ fn without_money_no_other_answer_lets_the_run_go_on() {
     let mut s = two_edits();
     s.run.budget = Some(Cost(1_000_000));
     while s.state(1) != TaskState::Held {
-        s.finish(1, Verdict::NoChange);
-        s.now = s.now.after(std::time::Duration::from_secs(3600));
-        s.ok(Command::Wake);
+        s.fail_later(1, Verdict::Crashed);
     }
     let decision = s.run.open_decisions().next().unwrap().id;
     s.ok(call(2_000_000));
@@ -328,6 +326,78 @@ fn without_money_no_other_answer_lets_the_run_go_on() {
     s.answer(Choice::Raise);
     assert_eq!(s.run.state, RunState::Active(Phase::Executing));
     assert!(dispatched(&s) > before, "it goes on once there is money");
+}
+
+fn advised(verdict: Option<ReviewVerdict>) -> Opinion {
+    Opinion {
+        verdict,
+        text: "look at main.rs".to_owned(),
+        findings: Vec::new(),
+    }
+}
+
+#[test]
+fn a_stuck_task_gets_a_colleagues_advice_before_a_person_is_asked() {
+    let mut s = two_edits();
+    let until_advice = |s: &mut Scene| {
+        while s.state(1) != TaskState::Reviewing {
+            s.fail_later(1, Verdict::NoChange);
+        }
+        let review = s.run.reviews.last().unwrap().clone();
+        assert_eq!(review.trigger, Trigger::Blocker);
+        assert_ne!(Some(&review.reviewer), s.run.tasks[&s.id(1)].agent.as_ref());
+        review.id
+    };
+    for round in 1..=develop().limits.rework_rounds {
+        let review = until_advice(&mut s);
+        assert_eq!(s.run.open_decisions().count(), 0, "nobody was asked yet");
+        let opinion = advised(Some(ReviewVerdict::RequestChanges));
+        s.ok(Command::Reviewed { review, opinion });
+        let task = &s.run.tasks[&s.id(1)];
+        assert_eq!((task.state, task.rework), (TaskState::Running, round));
+        assert!(
+            task.guidance.iter().any(|g| g.contains("main.rs")),
+            "{:?}",
+            task.guidance
+        );
+    }
+    while s.state(1) != TaskState::Held {
+        s.fail_later(1, Verdict::NoChange);
+    }
+    assert_eq!(s.run.open_decisions().count(), 1, "rounds are bounded");
+}
+
+#[test]
+fn a_colleague_without_advice_leaves_it_to_a_person() {
+    let mut s = two_edits();
+    while s.state(1) != TaskState::Reviewing {
+        s.fail_later(1, Verdict::Failed);
+    }
+    let review = s.run.reviews.last().unwrap().id;
+    let opinion = advised(Some(ReviewVerdict::Unsure));
+    s.ok(Command::Reviewed { review, opinion });
+    assert_eq!(s.state(1), TaskState::Held);
+    let decision = s.run.open_decisions().next().unwrap();
+    assert!(decision.context.contains("look at main.rs"), "{}", decision.context);
+}
+
+#[test]
+fn what_was_found_while_a_task_ran_long_is_told_to_the_next_attempt() {
+    let mut s = two_edits();
+    s.now = s
+        .now
+        .after(std::time::Duration::from_secs(develop().limits.review_after_secs));
+    s.ok(Command::Wake);
+    let review = s.run.reviews.iter().find(|r| r.task == Some(s.id(1))).unwrap().clone();
+    assert_eq!(review.trigger, Trigger::Elapsed);
+    let opinion = advised(Some(ReviewVerdict::RequestChanges));
+    s.ok(Command::Reviewed {
+        review: review.id,
+        opinion,
+    });
+    s.finish(1, Verdict::NoChange);
+    let guidance = &s.run.tasks[&s.id(1)].guidance;
+    assert!(guidance.iter().any(|g| g.contains("main.rs")), "{guidance:?}");
 }
 
 #[test]

@@ -11,6 +11,8 @@ pub(super) enum Kind {
     Duration,
     Bytes,
     Money,
+    /// A part of one, such as 0.8.
+    Fraction,
     Band,
     /// A table of texts.
     Texts,
@@ -18,10 +20,28 @@ pub(super) enum Kind {
 
 /// Keys outside of tables with names of the person's choosing: key, kind, default (TOML; empty: none).
 pub(super) const FIXED: &[(&str, Kind, &str)] = &[
+    ("budget.alert", Kind::Fraction, "0.8"),
+    ("budget.client.default", Kind::Money, ""),
     ("budget.day", Kind::Money, "100.0"),
+    ("budget.model.default", Kind::Money, ""),
+    ("budget.on_exhausted", Kind::Text, "\"stop\""),
+    ("budget.project.default", Kind::Money, ""),
     ("budget.run", Kind::Money, ""),
+    ("budget.task.default", Kind::Money, ""),
     ("checks.command", Kind::Words, "[]"),
     ("checks.timeout", Kind::Duration, "\"15m\""),
+    ("gateway.auth", Kind::Text, "\"keys\""),
+    ("gateway.balance", Kind::Text, "\"round-robin\""),
+    ("gateway.body_limit", Kind::Bytes, "\"32MiB\""),
+    ("gateway.connections", Kind::Number, "1024"),
+    ("gateway.listen", Kind::Text, "\"127.0.0.1:8090\""),
+    ("gateway.models_file", Kind::Text, ""),
+    ("gateway.on_loss", Kind::Text, "\"drop\""),
+    ("gateway.patience", Kind::Duration, "\"30s\""),
+    ("gateway.queue", Kind::Number, "256"),
+    ("gateway.queue_patience", Kind::Duration, "\"10s\""),
+    ("gateway.requests_per_minute", Kind::Number, "0"),
+    ("gateway.tokens_per_minute", Kind::Number, "0"),
     ("limits.backoff", Kind::Duration, "\"2s\""),
     ("limits.confidence_percent", Kind::Number, "70"),
     ("limits.decision_expires", Kind::Duration, "\"7d\""),
@@ -65,12 +85,16 @@ pub(super) const PROVIDER: &[(&str, Kind)] = &[
     ("base_url", Kind::Text),
     ("dialect", Kind::Text),
     ("key", Kind::Text),
-    ("key_env", Kind::Text),
+    ("key_env", Kind::Words),
     ("local", Kind::Bool),
     ("models", Kind::Words),
     ("roles", Kind::Words),
     ("script", Kind::Text),
+    ("weight", Kind::Number),
 ];
+
+/// Keys of `[routes.NAME]`.
+pub(super) const ROUTE: &[(&str, Kind)] = &[("models", Kind::Words), ("policy", Kind::Text)];
 
 /// Agents that are configured without being written down.
 pub(super) const USUAL: &[&str] = &["claude", "codex", "gemini"];
@@ -80,6 +104,7 @@ pub(super) fn find(key: &str) -> Result<Kind, String> {
     let (named, known): (Option<&str>, &[(&str, Kind)]) = match key.split('.').next() {
         Some("agents") => (key.splitn(3, '.').nth(2), AGENT),
         Some("providers") => (key.splitn(3, '.').nth(2), PROVIDER),
+        Some("routes") => (key.splitn(3, '.').nth(2), ROUTE),
         _ => {
             let fixed = FIXED.iter().find(|(name, ..)| *name == key);
             return fixed

@@ -64,6 +64,11 @@ impl Reader<'_> {
         read.unwrap_or_default()
     }
 
+    fn optional(&mut self, key: &str) -> Option<u32> {
+        self.layers.get(key)?;
+        Some(self.number(key))
+    }
+
     pub(super) fn duration(&mut self, key: &str) -> Duration {
         let text = |v: &Value| v.as_str().and_then(parse_duration);
         self.read(key, "a duration such as \"30s\", \"15m\", \"2h\" or \"7d\"", text)
@@ -95,6 +100,18 @@ impl Reader<'_> {
         self.read(key, "dollars such as 2.50", text)
     }
 
+    /// A part of one, in percent.
+    pub(super) fn fraction(&mut self, key: &str) -> u8 {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 100")]
+        let percent = |v: &Value| {
+            let number = v
+                .as_float()
+                .or_else(|| v.as_integer().map(|n| if n == 0 { 0.0 } else { 1.0 }))?;
+            (0.0..=1.0).contains(&number).then(|| (number * 100.0).round() as u8)
+        };
+        self.read(key, "a part of one such as 0.8", percent).unwrap_or_default()
+    }
+
     pub(super) fn band(&mut self, key: &str) -> Option<(u8, u8)> {
         let pair = |v: &Value| {
             let list = v.as_array().filter(|l| l.len() == 2)?;
@@ -105,7 +122,7 @@ impl Reader<'_> {
         self.read(key, "two percentages, least and most, such as [40, 50]", pair)
     }
 
-    fn text(&mut self, key: &str) -> Option<String> {
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
         self.read(key, "a text", |v| v.as_str().map(str::to_owned))
     }
 
@@ -146,7 +163,7 @@ impl Reader<'_> {
         })
     }
 
-    fn one_of(&mut self, key: &str, known: &[&str]) -> String {
+    pub(super) fn one_of(&mut self, key: &str, known: &[&str]) -> String {
         let given = self.text(key);
         match given {
             Some(given) if known.contains(&given.as_str()) => given,
@@ -205,11 +222,12 @@ impl Reader<'_> {
             ),
             base_url: self.text(&key("base_url")),
             key: self.text(&key("key")).map(Secret::new),
-            key_env: self.text(&key("key_env")),
+            key_env: self.words(&key("key_env")),
             models: self.words(&key("models")),
             local: self.flag(&key("local")).unwrap_or(false),
             script: self.path(&key("script")),
             roles: self.roles(&key("roles")),
+            weight: self.optional(&key("weight")).unwrap_or(1),
         }
     }
 }

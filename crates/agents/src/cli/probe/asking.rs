@@ -140,6 +140,7 @@ impl<'a> Asking<'a> {
                 grace: Duration::from_secs(1),
             },
             before: Usage::default(),
+            pricing: None,
             record: None,
             slot: &seat,
         })

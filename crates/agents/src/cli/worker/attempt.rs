@@ -218,6 +218,7 @@ impl Course<'_> {
             place: self.place.clone(),
             times: agent.times(),
             before: agent.counted(turn.session.as_ref()),
+            pricing: agent.around.pricing,
             record: Some(self.folder),
             slot: self.slot,
         })

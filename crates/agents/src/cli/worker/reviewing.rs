@@ -94,6 +94,7 @@ async fn ask(
         place: place(agent, job, &home),
         times: agent.times(),
         before: agent.counted(None),
+        pricing: agent.around.pricing,
         record: Some(&job.artefacts),
         slot: &seat,
     })

@@ -283,3 +283,32 @@ fn an_endless_event_is_refused_and_bad_utf8_is_the_providers_fault() {
     );
     assert!(matches!(bad.as_slice(), [Piece::Fault(_)]), "{bad:?}");
 }
+
+#[test]
+fn what_the_meter_needs_is_found_without_reading_the_rest() {
+    for dialect in Dialect::ALL {
+        let stream = stream(dialect);
+        let (mut events, mut reader, mut out, mut skipped) = (Events::default(), Reader::new(dialect), Vec::new(), 0);
+        let take = |data: &[u8]| {
+            if dialect.may_matter(data) {
+                reader.event(data, &mut out);
+            } else {
+                skipped += 1;
+            }
+        };
+        events.feed(stream.as_bytes(), take).unwrap();
+        let (skimmed, read) = (whole(out), whole(pieces(dialect, &[stream.as_bytes()])));
+        assert_eq!(
+            // Which stop it is may hang on what was skipped; that it stopped does not.
+            (skimmed.counts, skimmed.stop.is_some()),
+            (read.counts, read.stop.is_some()),
+            "{}",
+            dialect.name()
+        );
+        assert!(skipped > 1, "{}", dialect.name());
+    }
+    let tricky: &[u8] =
+        br#"{"choices":[{"delta":{"content":"say \"usage\": { and \"error\":{"},"finish_reason":null}],"usage":null}"#;
+    assert!(!Dialect::OpenAi.may_matter(tricky));
+    assert!(Dialect::OpenAi.may_matter(br#"{"choices":[],"usage" : {"prompt_tokens":1}}"#));
+}

@@ -42,12 +42,16 @@ fn version_2_limits_are_spelled_for_the_kernel() {
         dir: dir.path().to_path_buf(),
     };
     let mut enforced = Enforced::default();
-    group.apply(&Limits::default(), &mut enforced);
+    let limits = Limits {
+        cpu_percent: Some(150),
+        ..Limits::default()
+    };
+    group.apply(&limits, &mut enforced);
     let read = |file: &str| fs::read_to_string(dir.path().join(file)).unwrap();
     assert_eq!(read("memory.max"), "2147483648");
     assert_eq!(read("memory.swap.max"), "0");
     assert_eq!(read("memory.oom.group"), "1");
-    assert_eq!(read("cpu.max"), "50000 100000");
+    assert_eq!(read("cpu.max"), "150000 100000");
     assert_eq!(read("pids.max"), "512");
     assert_eq!(enforced.memory, Some(Backend::CgroupV2));
     fs::write(

@@ -83,13 +83,28 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
     })
 }
 
+/// Calls over HTTP from the meter; calls of runs from their logs, which know them all.
+const CALLS: &str = "
+    WITH calls AS (
+        SELECT at, '' AS run, '' AS task, coalesce(agent, '') AS agent, client, provider || '/' || model AS model,
+               input, cached, output, cost, millis, outcome
+        FROM gateway_calls WHERE run IS NULL AND at >= ?1
+        UNION ALL
+        SELECT c.at, c.run, coalesce(c.task, ''),
+               coalesce((SELECT d.body ->> '$.agent' FROM events d
+                         WHERE d.run = c.run AND d.kind = 'task.dispatched' AND d.seq < c.seq
+                               AND d.body ->> '$.task' = c.task
+                         ORDER BY d.seq DESC LIMIT 1), ''),
+               'run', c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok'
+        FROM model_calls c WHERE c.at >= ?1)";
+
 const fn group(by: UsageBy) -> &'static str {
     match by {
-        UsageBy::Run => "coalesce(run, '')",
-        UsageBy::Task => "coalesce(task, '')",
-        UsageBy::Agent => "coalesce(agent, '')",
+        UsageBy::Run => "run",
+        UsageBy::Task => "task",
+        UsageBy::Agent => "agent",
         UsageBy::Client => "client",
-        UsageBy::Model => "provider || '/' || model",
+        UsageBy::Model => "model",
         UsageBy::Day => "date(at / 1000, 'unixepoch')",
     }
 }
@@ -98,33 +113,46 @@ const fn group(by: UsageBy) -> &'static str {
 pub(super) fn usage(connection: &Connection, by: UsageBy, since: At) -> rusqlite::Result<Vec<UsageLine>> {
     let group = group(by);
     let mut select = connection.prepare(&format!(
-        "SELECT {group}, count(*), sum(outcome <> 'ok'), sum(input), sum(cached), sum(output), sum(cost)
-         FROM gateway_calls WHERE at >= ?1 GROUP BY 1 ORDER BY sum(cost) DESC, 1"
+        "{CALLS} SELECT {group}, millis, outcome <> 'ok', input, cached, output, cost FROM calls ORDER BY 1, 2"
     ))?;
-    let lines = select.query_map([since.0], |row| {
-        Ok(UsageLine {
-            group: row.get(0)?,
-            calls: natural(row.get(1)?),
-            failed: natural(row.get(2)?),
-            input: natural(row.get(3)?),
-            cached: natural(row.get(4)?),
-            output: natural(row.get(5)?),
-            cost: Cost(row.get(6)?),
-            ..UsageLine::default()
-        })
-    })?;
-    let mut lines: Vec<UsageLine> = lines.collect::<rusqlite::Result<_>>()?;
-    let mut nth = connection.prepare(&format!(
-        "SELECT millis FROM gateway_calls WHERE at >= ?1 AND {group} = ?2 ORDER BY millis LIMIT 1 OFFSET ?3"
-    ))?;
-    for line in &mut lines {
-        let mut percentile = |percent: u64| {
-            let place = (line.calls - 1) * percent / 100;
-            nth.query_row(params![since.0, line.group, whole(place)], |row| {
-                row.get(0).map(natural)
-            })
-        };
-        (line.p50_millis, line.p95_millis, line.p99_millis) = (percentile(50)?, percentile(95)?, percentile(99)?);
+    let mut rows = select.query([since.0])?;
+    let mut lines: Vec<UsageLine> = Vec::new();
+    let mut millis: Vec<u64> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?.as_str()?;
+        if lines.last().is_none_or(|line| line.group != name) {
+            if let Some(line) = lines.last_mut() {
+                percentiles(line, &millis);
+            }
+            millis.clear();
+            lines.push(UsageLine {
+                group: name.to_owned(),
+                ..UsageLine::default()
+            });
+        }
+        let Some(line) = lines.last_mut() else { continue };
+        millis.push(natural(row.get(1)?));
+        line.calls += 1;
+        line.failed += u64::from(row.get::<_, bool>(2)?);
+        line.input += natural(row.get(3)?);
+        line.cached += natural(row.get(4)?);
+        line.output += natural(row.get(5)?);
+        line.cost += Cost(row.get(6)?);
     }
+    if let Some(line) = lines.last_mut() {
+        percentiles(line, &millis);
+    }
+    lines.sort_by(|a, b| b.cost.cmp(&a.cost).then_with(|| a.group.cmp(&b.group)));
     Ok(lines)
+}
+
+/// The times of a group are in order.
+fn percentiles(line: &mut UsageLine, millis: &[u64]) {
+    let at = |percent: usize| {
+        millis
+            .get((millis.len().saturating_sub(1)) * percent / 100)
+            .copied()
+            .unwrap_or(0)
+    };
+    (line.p50_millis, line.p95_millis, line.p99_millis) = (at(50), at(95), at(99));
 }

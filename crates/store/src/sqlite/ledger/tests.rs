@@ -134,10 +134,10 @@ async fn what_a_dead_owner_held_counts_as_spent() {
 #[tokio::test]
 async fn usage_adds_up_by_every_group() {
     let (_folder, ledger) = open();
-    let call = |n: u64, model: &str, task: Option<&str>| CallRow {
+    let call = |n: u64, model: &str, agent: Option<&str>| CallRow {
         at: At(1_700_000_000_000 + i64::try_from(n).unwrap()),
         client: "ci".to_owned(),
-        task: task.map(str::to_owned),
+        agent: agent.map(str::to_owned),
         provider: "p".to_owned(),
         model: model.to_owned(),
         input: 100,
@@ -159,8 +159,8 @@ async fn usage_adds_up_by_every_group() {
     );
     assert_eq!((first.input, first.cached, first.output), (10_000, 1_000, 500));
     assert_eq!((first.p50_millis, first.p95_millis, first.p99_millis), (50, 95, 99));
-    let tasks = ledger.usage(UsageBy::Task, At(0)).await.unwrap();
-    assert_eq!(tasks.iter().map(|l| l.group.as_str()).collect::<Vec<_>>(), ["t1", ""]);
+    let agents = ledger.usage(UsageBy::Agent, At(0)).await.unwrap();
+    assert_eq!(agents.iter().map(|l| l.group.as_str()).collect::<Vec<_>>(), ["t1", ""]);
     assert_eq!(ledger.usage(UsageBy::Day, At(0)).await.unwrap()[0].group, "2023-11-14");
     assert_eq!(ledger.usage(UsageBy::Run, At(1_800_000_000_000)).await.unwrap(), []);
     let newest = ledger.calls(At(0), 1).await.unwrap();

@@ -1,0 +1,57 @@
+//! `maestria budget`: what may be spent, and what is.
+
+use super::{Context, Done, now};
+use crate::{exit::Exit, render};
+use clap::Subcommand;
+use maestria_kernel::{
+    Cost,
+    ledger::{Balance, Scope},
+};
+use maestria_server::gateway::books;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Budget {
+    /// The limits in force, and what is spent and held of them.
+    Show,
+    /// The scopes that have passed their alert today.
+    Alerts,
+}
+
+pub(super) async fn execute(context: &Context, verb: Option<&Budget>) -> Done {
+    let config = context.config()?;
+    let balances = books(&config).await?.balances(Scope::Day.day(now())).await?;
+    if matches!(verb, Some(Budget::Alerts)) {
+        let alerted: Vec<Vec<String>> = balances.iter().filter(|b| b.alerted).map(row).collect();
+        if alerted.is_empty() {
+            println!("no scope has passed its alert today");
+        } else {
+            println!("{}", render::columns(&alerted));
+        }
+        return Ok(Exit::Ok);
+    }
+    let budget = &config.gateway.budget;
+    let limit = |limit: Option<Cost>| limit.map_or_else(|| "no limit".to_owned(), |l| l.to_string());
+    println!("day      {}", limit(budget.day));
+    println!("run      {}", limit(budget.run));
+    println!("task     {}", limit(budget.task));
+    println!("client   {} a day, unless the key has its own", limit(budget.client));
+    println!("project  {} a day", limit(budget.project));
+    println!("model    {} a day", limit(budget.model));
+    println!("alert at {} %", budget.alert_percent);
+    if !balances.is_empty() {
+        let mut rows = vec![["scope", "spent", "held", ""].map(str::to_owned).to_vec()];
+        rows.extend(balances.iter().map(row));
+        println!("\n{}", render::columns(&rows));
+    }
+    Ok(Exit::Ok)
+}
+
+fn row(balance: &Balance) -> Vec<String> {
+    let note = if balance.alerted { "alerted" } else { "" };
+    vec![
+        balance.scope.clone(),
+        balance.spent.to_string(),
+        balance.held.to_string(),
+        note.to_owned(),
+    ]
+}

@@ -1,0 +1,99 @@
+//! `maestria route`: which model would answer, and why; nobody is called.
+
+use super::{Context, Done, Failure, lists::print_json};
+use crate::{exit::Exit, render};
+use clap::{Args as ClapArgs, ValueEnum};
+use maestria_server::gateway::{Decision, Gateway, Wish, sample, setup};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Need {
+    Tools,
+    Vision,
+    Json,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Route {
+    /// The prompt.
+    prompt: String,
+    /// What the model must be able to do.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "NEEDS")]
+    needs: Vec<Need>,
+    /// Tokens that are sent, such as 180k.
+    #[arg(long, default_value = "0", value_name = "TOKENS", value_parser = tokens)]
+    context: u64,
+    /// The route, policy or model that is asked for.
+    #[arg(long, default_value = "auto", value_name = "NAME")]
+    model: String,
+    /// With all candidates and their scores.
+    #[arg(long)]
+    explain: bool,
+    /// As one JSON document on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// `180k` or `180000`.
+fn tokens(text: &str) -> Result<u64, String> {
+    let (number, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1_000),
+        None => match text.strip_suffix(['m', 'M']) {
+            Some(number) => (number, 1_000_000),
+            None => (text, 1),
+        },
+    };
+    let parsed: Option<u64> = number.parse().ok().and_then(|n: u64| n.checked_mul(factor));
+    parsed.ok_or_else(|| "write it like 180k or 180000".to_owned())
+}
+
+pub(super) fn execute(context: &Context, args: Route) -> Done {
+    let config = context.config()?;
+    let user = |what: String| Failure::user(what, "`maestria models` lists what is configured");
+    let mut setup = setup(&config, &maestria_server::Options::default())?;
+    let sampled = config.providers.is_empty();
+    if sampled {
+        setup = sample(setup);
+    }
+    let gateway = Gateway::new(setup).map_err(|e| user(e.to_string()))?;
+    let wish = Wish {
+        prompt: args.prompt,
+        route: args.model,
+        tools: args.needs.contains(&Need::Tools),
+        vision: args.needs.contains(&Need::Vision),
+        json: args.needs.contains(&Need::Json),
+        context: args.context,
+        ..Wish::default()
+    };
+    let decision = gateway.explain(&wish).map_err(|lost| user(lost.to_string()))?;
+    if args.json {
+        return print_json(&decision);
+    }
+    if sampled {
+        eprintln!("note: no provider is configured; these are all models of the catalogue, as if each were");
+    }
+    println!("{}", decision.model);
+    println!("{}", decision.reason);
+    println!("confidence {:.2}", decision.confidence);
+    if args.explain {
+        println!("\n{}", render::columns(&candidates(&decision)));
+    }
+    Ok(Exit::Ok)
+}
+
+fn candidates(decision: &Decision) -> Vec<Vec<String>> {
+    let head = ["model", "score", "quality", "expected", "latency", "warm cache", ""];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(decision.candidates.iter().map(|c| {
+        vec![
+            c.model.clone(),
+            c.score.map_or_else(|| "–".to_owned(), |score| format!("{score:.3}")),
+            format!("{:.2}", c.quality),
+            c.expected_cost.to_string(),
+            c.latency_millis
+                .map_or_else(|| "–".to_owned(), |millis| format!("{millis} ms")),
+            c.warm_saves.map_or_else(|| "–".to_owned(), |saved| format!("-{saved}")),
+            c.left_out.clone().unwrap_or_default(),
+        ]
+    }));
+    rows
+}

@@ -1,0 +1,120 @@
+//! `maestria usage`: what was called, by whom, and what it cost.
+
+use super::{Context, Done, Failure, lists::print_json, now};
+use crate::{exit::Exit, render};
+use clap::{Args as ClapArgs, ValueEnum};
+use maestria_kernel::{
+    At, Cost, Tokens,
+    ledger::{UsageBy, UsageLine},
+};
+use maestria_server::gateway::books;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    Run,
+    Task,
+    Agent,
+    Client,
+    Model,
+    Day,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Usage {
+    /// What to group by.
+    #[arg(long, value_enum, default_value = "model")]
+    by: By,
+    /// How many days back.
+    #[arg(long, default_value_t = 30, value_name = "DAYS")]
+    days: u32,
+    /// As comma-separated values.
+    #[arg(long)]
+    csv: bool,
+    /// As one JSON document on stdout.
+    #[arg(long, conflicts_with = "csv")]
+    json: bool,
+}
+
+pub(super) async fn execute(context: &Context, args: Usage) -> Done {
+    let by = match args.by {
+        By::Run => UsageBy::Run,
+        By::Task => UsageBy::Task,
+        By::Agent => UsageBy::Agent,
+        By::Client => UsageBy::Client,
+        By::Model => UsageBy::Model,
+        By::Day => UsageBy::Day,
+    };
+    let since = At(now().0 - i64::from(args.days) * 86_400_000);
+    let lines = books(&context.config()?)
+        .await?
+        .usage(by, since)
+        .await
+        .map_err(Failure::from)?;
+    if args.json {
+        return print_json(&lines);
+    }
+    let name = format!("{:?}", args.by).to_lowercase();
+    if args.csv {
+        println!("{name},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms");
+        for line in &lines {
+            println!("{}", csv(line));
+        }
+        return Ok(Exit::Ok);
+    }
+    if lines.is_empty() {
+        println!("no model was called in the last {} days", args.days);
+        return Ok(Exit::Ok);
+    }
+    let head = [
+        name.as_str(),
+        "calls",
+        "failed",
+        "input",
+        "cached",
+        "output",
+        "cost",
+        "p50",
+        "p95",
+        "p99",
+    ];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    rows.extend(lines.iter().map(row));
+    let total: Cost = lines.iter().map(|line| line.cost).sum();
+    println!("{}", render::columns(&rows));
+    println!("\n{total} in the last {} days", args.days);
+    Ok(Exit::Ok)
+}
+
+fn row(line: &UsageLine) -> Vec<String> {
+    let group = if line.group.is_empty() { "(none)" } else { &line.group };
+    let millis = |millis: u64| format!("{millis} ms");
+    vec![
+        group.to_owned(),
+        line.calls.to_string(),
+        line.failed.to_string(),
+        Tokens(line.input).to_string(),
+        Tokens(line.cached).to_string(),
+        Tokens(line.output).to_string(),
+        line.cost.to_string(),
+        millis(line.p50_millis),
+        millis(line.p95_millis),
+        millis(line.p99_millis),
+    ]
+}
+
+/// Dollars with all six decimals.
+fn csv(line: &UsageLine) -> String {
+    let dollars = format!("{}.{:06}", line.cost.0 / 1_000_000, line.cost.0 % 1_000_000);
+    let group = if line.group.contains([',', '"', '\n']) {
+        format!("\"{}\"", line.group.replace('"', "\"\""))
+    } else {
+        line.group.clone()
+    };
+    let counts = [line.calls, line.failed, line.input, line.cached, line.output]
+        .map(|n| n.to_string())
+        .join(",");
+    let times = [line.p50_millis, line.p95_millis, line.p99_millis]
+        .map(|n| n.to_string())
+        .join(",");
+    format!("{group},{counts},{dollars},{times}")
+}

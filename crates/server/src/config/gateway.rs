@@ -1,0 +1,109 @@
+//! `[gateway]`, `[routes.NAME]` and the budgets that the gateway keeps.
+
+use super::value::Reader;
+use maestria_gateway::{Auth, Balance, Bounds, BudgetConfig, Exhausted, OnLoss, Policy, Rate, Route};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
+
+/// How the gateway serves others.
+#[derive(Debug, Clone)]
+pub struct GatewayTable {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// `keys`, `token` or `none`.
+    pub auth: String,
+    /// How calls are spread over lanes that could all take them.
+    pub balance: Balance,
+    /// What happens to fields that cannot be carried.
+    pub on_loss: OnLoss,
+    /// What clients may do to the server.
+    pub bounds: Bounds,
+    /// How much a client may ask.
+    pub rate: Rate,
+    /// What may be spent.
+    pub budget: BudgetConfig,
+    /// Where names lead that are no models.
+    pub routes: BTreeMap<String, Route>,
+    /// A catalogue that is laid over the built-in one.
+    pub models_file: Option<PathBuf>,
+}
+
+impl GatewayTable {
+    pub(super) fn resolve(get: &mut Reader<'_>) -> Self {
+        let balance = get.one_of("gateway.balance", Balance::NAMES);
+        let names = get.layers.names("routes");
+        Self {
+            listen: listen(get),
+            auth: get.one_of("gateway.auth", &["keys", "token", "none"]),
+            balance: Balance::named(&balance).unwrap_or_default(),
+            on_loss: match get.one_of("gateway.on_loss", &["drop", "refuse"]).as_str() {
+                "refuse" => OnLoss::Refuse,
+                _ => OnLoss::Drop,
+            },
+            bounds: Bounds {
+                body: usize::try_from(get.bytes("gateway.body_limit")).unwrap_or(usize::MAX),
+                connections: usize::from(get.number::<u16>("gateway.connections").max(1)),
+                patience: get.duration("gateway.patience"),
+                ..Bounds::default()
+            },
+            rate: Rate {
+                requests: get.number("gateway.requests_per_minute"),
+                tokens: get.number("gateway.tokens_per_minute"),
+                queue: get.number("gateway.queue"),
+                patience: get.duration("gateway.queue_patience"),
+                ..Rate::default()
+            },
+            budget: BudgetConfig {
+                day: get.money("budget.day"),
+                run: get.money("budget.run"),
+                task: get.money("budget.task.default"),
+                client: get.money("budget.client.default"),
+                project: get.money("budget.project.default"),
+                model: get.money("budget.model.default"),
+                alert_percent: get.fraction("budget.alert"),
+                exhausted: match get.one_of("budget.on_exhausted", &["stop", "downgrade"]).as_str() {
+                    "downgrade" => Exhausted::Downgrade,
+                    _ => Exhausted::Stop,
+                },
+            },
+            routes: names.into_iter().filter_map(|name| route(get, name)).collect(),
+            models_file: get.path("gateway.models_file"),
+        }
+    }
+
+    /// Who may ask; `token` makes or reads the token when it is needed.
+    ///
+    /// # Errors
+    /// What `token` says.
+    pub fn auth<E>(&self, token: impl FnOnce() -> Result<String, E>) -> Result<Auth, E> {
+        Ok(match self.auth.as_str() {
+            "token" => Auth::Token(token()?),
+            "none" => Auth::None,
+            _ => Auth::Keys,
+        })
+    }
+}
+
+fn listen(get: &mut Reader<'_>) -> SocketAddr {
+    let text = get.text("gateway.listen").unwrap_or_default();
+    text.parse().unwrap_or_else(|_| {
+        get.wrong.push(format!(
+            "`gateway.listen` is \"{text}\"; expected an address such as \"127.0.0.1:8090\""
+        ));
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))
+    })
+}
+
+fn route(get: &mut Reader<'_>, name: String) -> Option<(String, Route)> {
+    let key = |k: &str| format!("routes.{name}.{k}");
+    let models = get.words(&key("models"));
+    if !models.is_empty() {
+        return Some((name, Route::Chain(models)));
+    }
+    let names = Policy::ALL.map(|policy| policy.name);
+    let policy = Policy::named(&get.one_of(&key("policy"), &names))?;
+    Some((name, Route::Policy(policy)))
+}

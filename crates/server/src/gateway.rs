@@ -1,0 +1,257 @@
+//! The model gateway, wired: configuration, keys from the environment, books in the store, and one lease owner a
+//! process.
+
+use crate::{
+    app::{AppError, Options, now},
+    config::Config,
+};
+pub use maestria_gateway::{
+    Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Wish,
+    key::{KeyError, create as create_key},
+};
+use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rules, Server, Service, Setup};
+use maestria_kernel::ledger::{Account, Ledger};
+use maestria_store::SqliteLedger;
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    net::SocketAddr,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+/// How the gateway is set up by a configuration.
+///
+/// # Errors
+/// [`AppError::Config`] when the person's own catalogue cannot be read.
+pub fn setup(config: &Config, options: &Options) -> Result<Setup, AppError> {
+    let mut routes = config.gateway.routes.clone();
+    if let Some(balanced) = Policy::named("balanced") {
+        routes.entry("default".to_owned()).or_insert(Route::Policy(balanced));
+    }
+    Ok(Setup {
+        providers: providers(config, options),
+        balance: config.gateway.balance,
+        catalogue: catalogue(config)?,
+        routes,
+    })
+}
+
+fn providers(config: &Config, options: &Options) -> Vec<ProviderConfig> {
+    let lookup = |name: &String| std::env::var(name).ok().filter(|v| !v.is_empty());
+    let configured = config.providers.iter().map(|(name, table)| {
+        let written = table.key.iter().map(|key| key.reveal().to_owned());
+        ProviderConfig {
+            name: name.clone(),
+            dialect: table.dialect.clone(),
+            base_url: table.base_url.clone(),
+            keys: written.chain(table.key_env.iter().filter_map(lookup)).collect(),
+            models: table.models.clone(),
+            local: table.local,
+            weight: table.weight,
+            script: table.script.clone(),
+            ..ProviderConfig::default()
+        }
+    });
+    let scripted = options.scripted.iter().map(|scripted| ProviderConfig {
+        name: scripted.name.clone(),
+        dialect: "playbook".to_owned(),
+        models: vec!["script".to_owned()],
+        local: true,
+        script_text: Some(scripted.script.clone()),
+        ..ProviderConfig::default()
+    });
+    configured.chain(scripted).collect()
+}
+
+/// What models cost and can do: built in, and the person's own file over it.
+///
+/// # Errors
+/// [`AppError::Config`] when that file cannot be read.
+pub fn catalogue(config: &Config) -> Result<Catalogue, AppError> {
+    let Some(path) = &config.gateway.models_file else {
+        return Ok(Catalogue::built_in().clone());
+    };
+    let wrong = |what: String| AppError::Config(format!("{}: {what}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    Ok(Catalogue::built_in().under(Catalogue::read(&text).map_err(wrong)?))
+}
+
+/// A set-up in which each maker's models of the catalogue are there, to look at decisions without any provider.
+pub fn sample(setup: Setup) -> Setup {
+    let mut providers: std::collections::BTreeMap<&str, ProviderConfig> = std::collections::BTreeMap::new();
+    for (prefix, _) in setup.catalogue.all() {
+        let (maker, dialect) = match prefix.split('-').next() {
+            Some("claude") => ("anthropic", "anthropic"),
+            Some("gemini") => ("google", "gemini"),
+            Some("deepseek") => ("deepseek", "openai"),
+            _ => ("openai", "openai"),
+        };
+        let provider = providers.entry(maker).or_insert_with(|| ProviderConfig {
+            name: maker.to_owned(),
+            dialect: dialect.to_owned(),
+            ..ProviderConfig::default()
+        });
+        provider.models.push(prefix.clone());
+    }
+    Setup {
+        providers: providers.into_values().collect(),
+        ..setup
+    }
+}
+
+/// The books.
+///
+/// # Errors
+/// [`AppError::Store`].
+pub async fn books(config: &Config) -> Result<Arc<dyn Ledger>, AppError> {
+    let path = config.store.clone();
+    let opened = tokio::task::spawn_blocking(move || SqliteLedger::open(path)).await;
+    Ok(Arc::new(opened.map_err(|e| AppError::Config(e.to_string()))??))
+}
+
+/// A gateway that listens.
+#[derive(Debug)]
+pub struct Listening {
+    server: Server,
+    owner: Owner,
+    /// What the dead had held and is spent now.
+    pub absorbed: Vec<(Account, maestria_kernel::Cost)>,
+}
+
+impl Listening {
+    /// Listens at the configured address, or at this one.
+    ///
+    /// # Errors
+    /// [`AppError`] names what is in the way.
+    pub async fn open(config: &Config, listen: Option<SocketAddr>, on_alert: OnAlert) -> Result<Self, AppError> {
+        let ledger = books(config).await?;
+        let data = config.store.parent().unwrap_or(Path::new("."));
+        let owner = Owner::lock(&data.join("locks"))?;
+        let absorbed = absorb(&*ledger, &owner).await?;
+        let table = &config.gateway;
+        let rules = Rules {
+            auth: table.auth(|| token(&data.join("gateway.token")))?,
+            budget: table.budget.clone(),
+            rate: table.rate,
+            on_loss: table.on_loss,
+        };
+        let outside = Outside {
+            ledger,
+            owner: owner.name.clone(),
+            on_alert,
+            now: Arc::new(now),
+        };
+        let config_error = |e: maestria_gateway::ConfigError| AppError::Config(e.to_string());
+        let service = Service::new(setup(config, &Options::default())?, rules, outside).map_err(config_error)?;
+        let server = Server::bind(listen.unwrap_or(table.listen), service, table.bounds).await;
+        Ok(Self {
+            server: server.map_err(|e| AppError::Config(e.to_string()))?,
+            owner,
+            absorbed,
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.server.address()
+    }
+
+    /// Serves until `stop` is done.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        self.server.run(stop).await;
+        self.owner.release();
+    }
+}
+
+/// The name under which this process holds leases, and the lock that shows that it lives.
+#[derive(Debug)]
+struct Owner {
+    name: String,
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Owner {
+    fn lock(folder: &Path) -> Result<Self, AppError> {
+        let name = format!("gateway-{}", uuid::Uuid::now_v7().simple());
+        let path = folder.join(format!("{name}.lock"));
+        let locked = std::fs::create_dir_all(folder).and_then(|()| {
+            let file = File::create(&path)?;
+            file.try_lock()?;
+            Ok(file)
+        });
+        let lock = locked.map_err(|source| AppError::Folder {
+            path: path.clone(),
+            source,
+        })?;
+        Ok(Self {
+            name,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// Whether another owner's process is still there: the kernel drops its lock with it.
+    fn lives(&self, other: &str) -> bool {
+        let path = self.path.with_file_name(format!("{other}.lock"));
+        File::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
+    }
+
+    fn release(self) {
+        // A file that stays is only untidy: nobody holds its lock.
+        let _ = std::fs::remove_file(self.path);
+    }
+}
+
+/// Counts what the dead held as spent.
+async fn absorb(ledger: &dyn Ledger, owner: &Owner) -> Result<Vec<(Account, maestria_kernel::Cost)>, AppError> {
+    let mut absorbed = Vec::new();
+    for other in ledger.owners().await? {
+        if !owner.lives(&other) {
+            absorbed.extend(ledger.absorb(other.clone()).await?);
+            let _ = std::fs::remove_file(owner.path.with_file_name(format!("{other}.lock")));
+        }
+    }
+    Ok(absorbed)
+}
+
+/// The token in a file that only its owner can read; made when it is not there.
+fn token(path: &Path) -> Result<String, AppError> {
+    let read = || -> std::io::Result<String> {
+        let fresh = maestria_gateway::key::random().map_err(|e| std::io::Error::other(e.to_string()))?;
+        match std::fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+        {
+            Ok(mut file) => {
+                file.write_all(fresh.as_bytes())?;
+                Ok(fresh)
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {
+                let mut text = String::new();
+                File::open(path)?.read_to_string(&mut text)?;
+                Ok(text.trim().to_owned())
+            }
+            Err(e) => Err(e),
+        }
+    };
+    let folder = |source| AppError::Folder {
+        path: path.to_owned(),
+        source,
+    };
+    let token = read().map_err(folder)?;
+    if token.len() < 16 {
+        return Err(AppError::Config(format!(
+            "{}: the token is too short; remove the file",
+            path.display()
+        )));
+    }
+    Ok(token)
+}
