@@ -9,7 +9,9 @@
 
 mod fake;
 mod native;
+mod planner;
 mod probe;
 mod real;
+mod script;
 mod stage;
 mod worktree;
