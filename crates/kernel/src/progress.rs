@@ -1,8 +1,9 @@
 //! Progress as a number that is right: finished weight over planned weight (capability R14).
 //!
-//! A task's weight is its estimated tokens, at least 1. A task counts in full when it is settled, with 70 % while it is
-//! in the merge queue, with 50 % while it is reviewed; a task at work counts nothing, because nobody knows how far it
-//! is. Planning and the final checks have 5 % each.
+//! A task's weight is its estimated tokens, at least 1. A task counts in full when it is done, with 70 % while it is in
+//! the merge queue, with 50 % while it is reviewed; a task at work counts nothing, because nobody knows how far it is. One
+//! that was left out is planned no more; one that was cancelled is, and is not done. Planning and the final checks have
+//! 5 % each.
 
 use crate::{
     run::Run,
@@ -53,18 +54,24 @@ fn percent(run: &Run) -> u8 {
     }
     let mut done = 0u64;
     let mut all = 0u64;
-    for task in run.tasks.values() {
+    for task in run.tasks.values().filter(|t| t.state != TaskState::Skipped) {
         let weight = task.plan.estimate.tokens.0.max(1);
         all += weight * 100;
         done += weight
             * match task.state {
-                TaskState::Done | TaskState::Skipped | TaskState::Cancelled => 100,
+                TaskState::Done => 100,
                 TaskState::Approved | TaskState::Merging => 70,
                 TaskState::Reviewing => 50,
-                TaskState::Waiting | TaskState::Ready | TaskState::Parked | TaskState::Running | TaskState::Held => 0,
+                TaskState::Waiting
+                | TaskState::Ready
+                | TaskState::Parked
+                | TaskState::Running
+                | TaskState::Held
+                | TaskState::Skipped
+                | TaskState::Cancelled => 0,
             };
     }
-    let tasks = (done * 90).checked_div(all).unwrap_or(90);
+    let tasks = (done * 90).checked_div(all).unwrap_or(0);
     let checks = u64::from(run.checks.is_some() && !matches!(run.state, RunState::Active(Phase::Executing))) * 5;
     u8::try_from((5 + tasks + checks).min(99)).unwrap_or(99)
 }

@@ -87,18 +87,33 @@ async fn git() -> DoctorLine {
     let mut command = tokio::process::Command::new("git");
     command.arg("--version").stdin(std::process::Stdio::null());
     match command.output().await {
-        Ok(output) if output.status.success() => line(
-            Level::Ok,
-            "git",
-            String::from_utf8_lossy(&output.stdout).trim().to_owned(),
-            None,
-        ),
+        Ok(output) if output.status.success() => judge_git(String::from_utf8_lossy(&output.stdout).trim()),
         Ok(_) | Err(_) => line(
             Level::Fail,
             "git",
             "not found",
             Some("install git (Debian: apt install git)"),
         ),
+    }
+}
+
+/// Changes are merged by `git merge-tree --write-tree`, which is there since 2.38.
+fn judge_git(version: &str) -> DoctorLine {
+    let numbers = version
+        .split_whitespace()
+        .find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+    let mut parts = numbers
+        .unwrap_or_default()
+        .split('.')
+        .map_while(|part| part.parse::<u32>().ok());
+    match (parts.next(), parts.next()) {
+        (Some(major), Some(minor)) if (major, minor) < (2, 38) => line(
+            Level::Fail,
+            "git",
+            format!("{version} is too old to merge without a worktree"),
+            Some("install git 2.38 or newer"),
+        ),
+        _ => line(Level::Ok, "git", version, None),
     }
 }
 
@@ -160,6 +175,23 @@ async fn sandbox() -> Vec<DoctorLine> {
     abilities.each().into_iter().map(told).collect()
 }
 
+/// Where the program of a configured agent lies: ` at /usr/bin/codex`.
+fn place(app: &App, agent: &str) -> String {
+    let Some(program) = app.config.agents.get(agent).and_then(|table| table.command.first()) else {
+        return String::new();
+    };
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let found = match program.contains('/') {
+        true => Some(program.into()),
+        false => std::env::split_paths(&search)
+            .map(|folder| folder.join(program))
+            .find(|path| path.is_file()),
+    };
+    found.map_or_else(String::new, |path: std::path::PathBuf| {
+        format!(" at {}", path.display())
+    })
+}
+
 async fn agents(app: &App) -> Vec<DoctorLine> {
     let agents = app.engine.ports().agents.probe(&[]).await;
     let mut lines: Vec<DoctorLine> = agents
@@ -167,12 +199,10 @@ async fn agents(app: &App) -> Vec<DoctorLine> {
         .map(|agent| {
             let version = agent.version.clone().unwrap_or_default();
             match &agent.unusable {
-                None => line(
-                    Level::Ok,
-                    agent.name.as_str(),
-                    format!("{} {version}", agent.transport),
-                    None,
-                ),
+                None => {
+                    let detail = format!("{} {version}{}", agent.transport, place(app, agent.name.as_str()));
+                    line(Level::Ok, agent.name.as_str(), detail.trim_end(), None)
+                }
                 Some(why) => line(Level::Warn, agent.name.as_str(), why.clone(), None),
             }
         })
@@ -187,4 +217,23 @@ async fn agents(app: &App) -> Vec<DoctorLine> {
         .then_some("install and log in to a coding agent, or configure a model provider (`maestria config init`); `maestria demo` needs neither");
     lines.push(line(level, "fallback tier", tier.to_string(), fix));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Level, judge_git};
+
+    #[test]
+    fn old_git_is_refused() {
+        for (version, level) in [
+            ("git version 2.47.3", Level::Ok),
+            ("git version 2.38.0", Level::Ok),
+            ("git version 3.0.1 (Apple Git-145)", Level::Ok),
+            ("git version 2.37.9", Level::Fail),
+            ("git version 1.9", Level::Fail),
+            ("git version next", Level::Ok),
+        ] {
+            assert_eq!(judge_git(version).level, level, "{version}");
+        }
+    }
 }

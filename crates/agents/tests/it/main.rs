@@ -8,6 +8,7 @@
 )]
 
 mod fake;
+mod native;
 mod probe;
 mod real;
 mod stage;
