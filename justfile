@@ -7,3 +7,9 @@ demo:
     cargo run --release -- demo
 ci:
     .ci/run
+contract:
+    cargo xtask contract
+chaos:
+    cargo xtask chaos
+bench name:
+    cargo xtask bench {{name}}

@@ -152,15 +152,14 @@ impl Planning {
     }
 }
 
+// What a model adds beyond the schema does no harm.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Drawn {
     summary: String,
     steps: Vec<Step>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Step {
     key: String,
     title: String,

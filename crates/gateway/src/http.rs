@@ -15,6 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval_at},
 };
 
 /// What clients may do to the server.
@@ -28,6 +29,8 @@ pub struct Bounds {
     pub patience: Duration,
     /// How long calls under way may take to end when the server stops.
     pub grace: Duration,
+    /// How often every lane is looked at.
+    pub probe_every: Duration,
 }
 
 impl Default for Bounds {
@@ -37,6 +40,7 @@ impl Default for Bounds {
             connections: 1_024,
             patience: Duration::from_secs(30),
             grace: Duration::from_secs(10),
+            probe_every: Duration::from_secs(300),
         }
     }
 }
@@ -101,6 +105,8 @@ impl Server {
         let (stopping, stopped) = watch::channel(false);
         let handler = Handler::new(service.clone(), bounds);
         let mut connections = JoinSet::new();
+        let mut probes = interval_at(Instant::now() + bounds.probe_every, bounds.probe_every);
+        probes.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tokio::pin!(stop);
         loop {
             let accepting = async {
@@ -124,6 +130,7 @@ impl Server {
                         tokio::time::sleep(Duration::from_millis(100)).await;
                     }
                 },
+                _ = probes.tick() => drop(connections.spawn(service.clone().probe())),
                 Some(_) = connections.join_next() => {}
             }
         }

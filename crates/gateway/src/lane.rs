@@ -148,6 +148,14 @@ impl Lane {
         health.times.push_back(took);
     }
 
+    /// The lane was found well by who only looked.
+    pub(crate) fn found_well(&self) {
+        let mut health = self.health();
+        health.failures = 0;
+        health.rests_until = None;
+        health.trial = false;
+    }
+
     /// A call of the lane failed.
     pub(crate) fn failed(&self, model: &str, blame: Blame, retry_after: Option<u64>, now: Instant) {
         let mut health = self.health();

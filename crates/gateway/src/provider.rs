@@ -15,6 +15,9 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use playbook::Playbook;
 use std::{fmt, path::PathBuf, time::Duration};
 
+/// How long a provider may take to show that it is there.
+const PROBE: Duration = Duration::from_secs(10);
+
 /// A configured provider.
 #[derive(Clone, Default)]
 pub struct ProviderConfig {
@@ -257,6 +260,30 @@ impl Provider {
                 )),
             },
         }
+    }
+
+    /// Looks whether the provider is there and takes the key, by asking for its models, which costs nothing.
+    pub(crate) async fn probe(&self, client: &http::Client, key: Option<&str>) -> Result<(), Failure> {
+        let Way::Http { dialect, base } = &self.way else {
+            return Ok(());
+        };
+        let uri = match dialect {
+            Dialect::OpenAi | Dialect::Responses => format!("{base}/models"),
+            Dialect::Anthropic => format!("{base}/v1/models"),
+            Dialect::Gemini => format!("{base}/v1beta/models"),
+        };
+        let patience = Patience {
+            silence: PROBE.min(self.patience.silence),
+            ..self.patience
+        };
+        let headers = self.headers(*dialect, key, &HeaderMap::new());
+        let response = client.get(&uri, headers, &patience).await?;
+        let status = response.status();
+        // Who knows no such path is there all the same.
+        if status == hyper::StatusCode::UNAUTHORIZED || status.is_server_error() {
+            return Err(Failure::refused(status, response.headers(), b""));
+        }
+        Ok(())
     }
 
     fn headers(&self, dialect: Dialect, key: Option<&str>, own: &HeaderMap) -> HeaderMap {

@@ -146,6 +146,21 @@ impl Service {
         self.core.status()
     }
 
+    /// Looks at every lane, so that who fails is out of use, and who is well again in use, before a client finds out.
+    pub(crate) async fn probe(self: Arc<Self>) {
+        for lane in &self.core.lanes {
+            let provider = &self.core.providers[lane.provider];
+            match provider.probe(&self.core.client, lane.key.as_deref()).await {
+                Ok(()) => lane.found_well(),
+                Err(failure) => {
+                    let failure = failure.named(&provider.name, lane.key.as_deref());
+                    tracing::warn!(provider = provider.name, fault = %failure.fault, "a probe failed");
+                    lane.failed("", failure.blame, failure.fault.retry_after, Instant::now());
+                }
+            }
+        }
+    }
+
     /// Who has a key, if anybody.
     pub(crate) async fn whose(&self, given: Option<&str>) -> Result<Option<Who>, StoreError> {
         let local = |name: &str| Who {

@@ -1,6 +1,7 @@
 //! Configuration: defaults < file < environment (`MAESTRIA_…`) < flags. Every value knows where it comes from, unknown
 //! keys are errors that name the nearest one, and secrets are never shown.
 
+mod edit;
 mod gateway;
 mod layers;
 mod schema;
@@ -8,6 +9,7 @@ mod sources;
 mod value;
 mod workflows;
 
+pub use edit::{EditError, set};
 pub use gateway::GatewayTable;
 pub use sources::Sources;
 pub use value::Secret;

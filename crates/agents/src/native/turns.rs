@@ -3,7 +3,7 @@
 use super::{leash::Leash, tools::Bench};
 use maestria_kernel::{
     Event,
-    model::{Message, ModelError, ModelRef, ModelReply, ModelRequest, Part, Speaker, Tool},
+    model::{Message, ModelError, ModelRef, ModelReply, ModelRequest, Part, Speaker, Stop, Tool},
     outcome::Verdict,
     port::Models,
 };
@@ -12,6 +12,9 @@ use std::time::Instant;
 
 /// Turns of one attempt at the most.
 const TURNS: usize = 60;
+
+/// The most tokens of one answer.
+const MOST_TOKENS: u32 = 8_192;
 
 /// The longest conversation that is sent, in bytes; older tool answers are left out beyond it.
 const LONGEST: usize = 600 * 1024;
@@ -84,7 +87,7 @@ impl Partner<'_> {
                 parts: reply.parts,
             });
             if calls.is_empty() {
-                return Ok(said);
+                return whole(said, reply.stop);
             }
             let mut parts = Vec::new();
             for (id, name, arguments) in calls {
@@ -135,7 +138,7 @@ impl Partner<'_> {
             messages: messages.to_vec(),
             tools: tools.to_vec(),
             schema,
-            max_tokens: 8_192,
+            max_tokens: MOST_TOKENS,
             temperature_percent: None,
         };
         let begun = Instant::now();
@@ -152,6 +155,23 @@ impl Partner<'_> {
         });
         Ok(reply)
     }
+}
+
+/// An answer, unless it is the beginning of one.
+fn whole(said: String, stop: Stop) -> Result<String, Stopped> {
+    let (verdict, reason) = match stop {
+        Stop::End | Stop::Tools => return Ok(said),
+        Stop::Length => (
+            Verdict::LimitReached,
+            format!("its answer was cut off at {MOST_TOKENS} tokens"),
+        ),
+        Stop::Refused => (Verdict::Failed, "the provider refused to go on".to_owned()),
+    };
+    Err(Stopped {
+        verdict,
+        reason,
+        wait_secs: None,
+    })
 }
 
 async fn stopped(leash: &Leash) {

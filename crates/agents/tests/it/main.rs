@@ -8,7 +8,10 @@
 )]
 
 mod fake;
+mod native;
+mod planner;
 mod probe;
 mod real;
+mod script;
 mod stage;
 mod worktree;

@@ -1,23 +1,57 @@
 //! `maestria budget`: what may be spent, and what is.
 
-use super::{Context, Done, now};
+use super::{Context, Done, Failure, now};
 use crate::{exit::Exit, render};
 use clap::Subcommand;
 use maestria_kernel::{
     Cost,
     ledger::{Balance, Scope},
 };
-use maestria_server::gateway::books;
+use maestria_server::{config::set, gateway::books};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Budget {
     /// The limits in force, and what is spent and held of them.
     Show,
+    /// Change a limit in the configuration file: 100/day, 5/run.
+    Set {
+        /// Dollars a day, or a run.
+        #[arg(value_name = "DOLLARS/SCOPE", value_parser = limit)]
+        limit: Limit,
+    },
     /// The scopes that have passed their alert today.
     Alerts,
 }
 
+/// A limit as it is written on the command line.
+#[derive(Debug, Clone)]
+pub(crate) struct Limit {
+    dollars: Cost,
+    scope: String,
+}
+
+fn limit(text: &str) -> Result<Limit, String> {
+    let (dollars, scope) = text.split_once('/').ok_or("write it like 100/day or 5/run")?;
+    if !matches!(scope, "day" | "run") {
+        return Err(format!("`{scope}` is no scope; there are day and run"));
+    }
+    Ok(Limit {
+        dollars: dollars
+            .parse()
+            .map_err(|e: maestria_kernel::money::BadAmount| e.to_string())?,
+        scope: scope.to_owned(),
+    })
+}
+
 pub(super) async fn execute(context: &Context, verb: Option<&Budget>) -> Done {
+    if let Some(Budget::Set { limit }) = verb {
+        let Limit { dollars, scope } = limit;
+        let value = format!("{}.{:06}", dollars.0 / 1_000_000, dollars.0 % 1_000_000);
+        let changed = set(&context.sources, "budget", scope, &value);
+        changed.map_err(|e| Failure::user(e.to_string(), "`maestria config check` lists all mistakes"))?;
+        println!("{dollars} a {scope}, from the next start of a gateway or run on");
+        return Ok(Exit::Ok);
+    }
     let config = context.config()?;
     let balances = books(&config).await?.balances(Scope::Day.day(now())).await?;
     if matches!(verb, Some(Budget::Alerts)) {

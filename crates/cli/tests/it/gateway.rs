@@ -133,6 +133,12 @@ async fn keys_calls_usage_and_revocation() {
     let budget = run(home, &["budget"]).out;
     assert!(budget.contains("client ci") && budget.contains("day"), "{budget}");
     assert!(!budget.contains("gateway-"), "{budget}");
+    assert_eq!(run(home, &["budget", "set", "12.5/day"]).code, 0);
+    assert!(
+        run(home, &["budget"]).out.contains("day      $12.50"),
+        "the file was changed"
+    );
+    assert_eq!(run(home, &["budget", "set", "12.5/moon"]).code, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use super::{
 use crate::wire::Kind;
 use bytes::Bytes;
 use http_body_util::Full;
-use hyper::{HeaderMap, Request, Response, Uri, header::HOST, http::uri::PathAndQuery};
+use hyper::{HeaderMap, Method, Request, Response, Uri, header::HOST, http::uri::PathAndQuery};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
 use std::{
@@ -33,9 +33,30 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Sends a request; returns when the head of the answer is there, whatever its status.
+    /// Posts a request; returns when the head of the answer is there, whatever its status.
     pub(crate) async fn post(
         &self,
+        uri: &str,
+        headers: HeaderMap,
+        body: Bytes,
+        patience: &Patience,
+    ) -> Result<Response<Exchange>, Failure> {
+        self.send(Method::POST, uri, headers, body, patience).await
+    }
+
+    /// Gets what costs nothing.
+    pub(crate) async fn get(
+        &self,
+        uri: &str,
+        headers: HeaderMap,
+        patience: &Patience,
+    ) -> Result<Response<Exchange>, Failure> {
+        self.send(Method::GET, uri, headers, Bytes::new(), patience).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
         uri: &str,
         headers: HeaderMap,
         body: Bytes,
@@ -50,7 +71,7 @@ impl Client {
                 Some(line) => line,
                 None => self.connect(&uri, patience).await?,
             };
-            let sent = line.send(request(&uri, headers, body), &self.idle).await;
+            let sent = line.send(request(method, &uri, headers, body), &self.idle).await;
             sent.map_err(|error| Failure::provider(reason("the connection failed", &error)))
         };
         match tokio::time::timeout(patience.silence, sent).await {
@@ -74,9 +95,9 @@ impl Client {
 }
 
 /// The request as it goes over a connection to its host.
-fn request(uri: &Uri, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
+fn request(method: Method, uri: &Uri, headers: HeaderMap, body: Bytes) -> Request<Full<Bytes>> {
     let mut request = Request::new(Full::new(body));
-    *request.method_mut() = hyper::Method::POST;
+    *request.method_mut() = method;
     *request.headers_mut() = headers;
     if let Some(host) = uri
         .authority()

@@ -222,3 +222,36 @@ async fn a_conversation_stays_where_its_prompt_is_cached() {
         "{second:?}"
     );
 }
+
+#[tokio::test]
+async fn a_dead_provider_is_found_before_a_client_finds_it_and_one_that_is_back_is_used_again() {
+    let mut gone = provider("gone", "openai", &ModelServer::start().await, &["m"]);
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    gone.base_url = Some(format!("http://127.0.0.1:{port}/v1"));
+    let setup = Setup {
+        providers: vec![gone],
+        ..Setup::default()
+    };
+    let bounds = Bounds {
+        probe_every: std::time::Duration::from_millis(20),
+        ..Bounds::default()
+    };
+    let stage = Stage::with(setup, rules(), bounds).await;
+    let usable = async || {
+        stage.get("/api/gateway", &[]).await.json()["lanes"][0]["usable"]
+            .as_bool()
+            .unwrap()
+    };
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while usable().await {
+        assert!(std::time::Instant::now() < deadline, "nobody noticed");
+    }
+    let _back = ModelServer::bind(port).await.unwrap();
+    while !usable().await {
+        assert!(std::time::Instant::now() < deadline, "nobody noticed");
+    }
+}
