@@ -213,8 +213,9 @@ impl<'a> Judge<'a> {
                 super::shown(&first.shown)
             ));
         };
-        let (program, words) = git::by_its_own_name(program, call.words);
-        let call = &Call { words: &words, ..*call };
+        if let Some(words) = git::by_its_own_name(&program, call.words) {
+            return self.call(&call.inner(&words));
+        }
         let ruled = self.ruled(&program, call);
         let special = match program.as_str() {
             "rm" | "grm" => self.rm(call.words),

@@ -23,9 +23,9 @@ const DEEPEST: usize = 64;
 /// More compound commands than an honest script has; each costs the parser stack.
 const MOST_COMPOUNDS: usize = 256;
 /// More operators than an honest script has.
-const MOST_OPERATORS: usize = 12_000;
+const MOST_OPERATORS: usize = 7_000;
 /// Characters that may be parsed for one verdict, substitutions and scripts in scripts counted again.
-const FUEL: usize = 512 * 1024;
+const FUEL: usize = 256 * 1024;
 
 /// Why text cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -180,11 +180,15 @@ impl Judge<'_> {
     /// Remembers what a command puts into files.
     pub(super) fn remember(&self, call: &Call<'_>) {
         let download = self.downloads(call.simple);
+        let targets = call.argv.redirects.iter().filter_map(|target| match target {
+            Target::To(word) => word.text.clone(),
+            Target::From(_) | Target::Text(..) | Target::Commands(_) => None,
+        });
+        let targets: Vec<String> = targets.collect();
         let mut made = Vec::new();
-        for target in &call.argv.redirects {
-            if let Target::To(Word { text: Some(path), .. }) = target {
-                made.push((path.clone(), self.content(call, download)));
-            }
+        if !targets.is_empty() {
+            let content = self.content(call, download);
+            made.extend(targets.into_iter().map(|path| (path, content.clone())));
         }
         let name = call.words.first().and_then(program).unwrap_or_default();
         if name == "tee" {

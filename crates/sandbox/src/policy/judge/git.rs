@@ -35,17 +35,10 @@ const RUNS: &[&str] = &[
 ];
 
 /// `git-push` is `git push`: a program that is one of git's commands is read as such.
-pub(super) fn by_its_own_name(program: String, words: &[Word]) -> (String, Vec<Word>) {
-    match program.strip_prefix("git-") {
-        Some(command) if !command.is_empty() => {
-            let own = [Word::known("git"), Word::known(command)];
-            (
-                "git".to_owned(),
-                own.into_iter().chain(words.iter().skip(1).cloned()).collect(),
-            )
-        }
-        _ => (program, words.to_vec()),
-    }
+pub(super) fn by_its_own_name(program: &str, words: &[Word]) -> Option<Vec<Word>> {
+    let command = program.strip_prefix("git-").filter(|command| !command.is_empty())?;
+    let own = [Word::known("git"), Word::known(command)];
+    Some(own.into_iter().chain(words.iter().skip(1).cloned()).collect())
 }
 
 impl Judge<'_> {

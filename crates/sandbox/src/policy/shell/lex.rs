@@ -278,10 +278,11 @@ impl<'a> Lexer<'a> {
     /// the first bracket with which everything before it is a whole subshell.
     fn commands(&mut self) -> Result<Script, Unreadable> {
         let from = self.at;
-        let ends: Vec<usize> = (from..self.chars.len()).filter(|at| self.chars[*at] == ')').collect();
         let mut last = Unreadable::new("a bracket is never closed");
-        for end in ends {
-            // The line break ends a comment neither here nor there: a bracket inside one closes nothing.
+        for end in from..self.chars.len() {
+            if self.chars[end] != ')' {
+                continue;
+            }
             let subshell = format!("({})", self.text(from, end));
             match super::grammar(&subshell, self.fuel) {
                 Ok(program) => {
