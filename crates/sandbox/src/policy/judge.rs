@@ -264,6 +264,11 @@ impl<'a> Judge<'a> {
     }
 
     fn redirected(&self, target: &Target) -> Finding {
+        if let Target::To(word) | Target::From(word) = target
+            && (word.head.starts_with("/dev/tcp/") || word.head.starts_with("/dev/udp/"))
+        {
+            return self.undecided("it opens a connection to the network by itself");
+        }
         let Target::To(word) = target else {
             return Finding::allow();
         };

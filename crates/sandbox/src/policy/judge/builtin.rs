@@ -89,6 +89,7 @@ impl Judge<'_> {
             if word.head.starts_with('-') && word.head.contains('n') && !word.head.starts_with("--") {
                 found = found.or(self.undecided("a variable becomes another name for one that is not known"));
             }
+            found = found.or(self.subscript(known.unwrap_or(&word.head)));
             found = found.or(match word.head.split_once('=') {
                 Some((name, _)) => self.variable(
                     name.trim_end_matches('+'),
@@ -108,6 +109,9 @@ impl Judge<'_> {
         for word in words {
             let text = word.text.as_deref().unwrap_or(&word.head);
             let tests = matches!(builtin, "test" | "[");
+            if matches!(builtin, "mapfile" | "readarray") && word.head.starts_with("-C") {
+                found = found.or(self.undecided(format!("{builtin} runs text for what it reads")));
+            }
             found = found.or(self.subscript(text));
             if !tests && builtin != "unset" {
                 let name = text.split(['=', '[']).next().unwrap_or_default();
