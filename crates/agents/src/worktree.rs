@@ -15,6 +15,7 @@ mod merge;
 mod open;
 mod prepare;
 mod register;
+mod scan;
 mod torn;
 
 pub use checks::{Checks, detect};
@@ -197,7 +198,8 @@ impl Repository for Worktrees {
         Box::pin(async move {
             let _queue = self.queue.lock().await;
             let head = merge::integration_head(run, &git::Git::at(&repository(run)?).await).await?;
-            merge::check_at(&self.settings, run, &head).await
+            let base = ground(run)?.base.as_str().to_owned();
+            merge::check_at(&self.settings, run, &base, &head).await
         })
     }
 

@@ -104,6 +104,9 @@ fn markdown(run: &Run) -> String {
             "\n## Checks\n\n`{}`: {result}",
             checks.command.as_deref().unwrap_or("none")
         );
+        for finding in &checks.findings {
+            let _ = writeln!(text, "- {finding}");
+        }
     }
     if let Some(confidence) = &run.confidence {
         let _ = writeln!(text, "\n## Confidence\n\n{}", confidence.explain());

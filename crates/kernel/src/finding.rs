@@ -82,8 +82,29 @@ impl Validation {
         }
     }
 
-    /// Whether it ran and failed.
+    /// Whether the tree must not be delivered: the checks ran and failed, or something blocking was found.
     pub fn failed(&self) -> bool {
-        self.passed == Some(false)
+        self.passed == Some(false) || self.blocking().next().is_some()
+    }
+
+    /// What was found that must not be delivered.
+    pub fn blocking(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.severity == Severity::Blocking)
+    }
+
+    /// Why the tree must not be delivered, in a line; and what there is to know about it.
+    pub fn trouble(&self) -> (String, String) {
+        if self.passed == Some(false) {
+            let command = self.command.as_deref().unwrap_or("the project's checks");
+            return (format!("`{command}` fails"), format!("It printed:\n{}", self.output));
+        }
+        let found: Vec<String> = self.blocking().map(ToString::to_string).collect();
+        (
+            format!(
+                "{} must not be delivered",
+                found.first().map_or("what was found", String::as_str)
+            ),
+            found.join("\n"),
+        )
     }
 }

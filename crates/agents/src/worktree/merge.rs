@@ -12,7 +12,9 @@ use super::{
     keep::{keep, retire},
     open::{adopt, belongs, copy_env_files, fill},
     register::register,
-    repository, show, task_folder, workspace,
+    repository,
+    scan::scan,
+    show, task_folder, workspace,
 };
 use maestria_kernel::{
     Run, TaskId,
@@ -102,7 +104,7 @@ pub(super) async fn merge(
     };
     let commit = git.commit(&tree, &[&head, &tip], &message(run, task, &tip)?).await?;
     let checks = if check {
-        check_at(settings, run, &commit).await?
+        check_at(settings, run, &head, &commit).await?
     } else {
         Validation::none()
     };
@@ -144,7 +146,7 @@ fn message(run: &Run, task: TaskId, tip: &str) -> Result<String, RepositoryError
 async fn found(settings: &Settings, run: &Run, commit: String, check: bool) -> Result<MergeResult, RepositoryError> {
     let checks = match read_checks(run, &commit) {
         Some(checks) => checks,
-        None if check => check_at(settings, run, &commit).await?,
+        None if check => check_at(settings, run, &format!("{commit}^"), &commit).await?,
         None => Validation::none(),
     };
     Ok(MergeResult::Merged {
@@ -169,8 +171,13 @@ fn read_checks(run: &Run, commit: &str) -> Option<Validation> {
     serde_json::from_slice(&std::fs::read(checks_file(run, commit)).ok()?).ok()
 }
 
-/// Runs the project's checks on a commit, in the run's own worktree.
-pub(super) async fn check_at(settings: &Settings, run: &Run, commit: &str) -> Result<Validation, RepositoryError> {
+/// Runs the project's checks on a commit, in the run's own worktree, and looks at what it adds to `since`.
+pub(super) async fn check_at(
+    settings: &Settings,
+    run: &Run,
+    since: &str,
+    commit: &str,
+) -> Result<Validation, RepositoryError> {
     let git = Git::at(&repository(run)?).await;
     let folder = workspace(run).join("worktrees").join("integration");
     if !belongs(&folder, &git).await {
@@ -188,7 +195,9 @@ pub(super) async fn check_at(settings: &Settings, run: &Run, commit: &str) -> Re
     // What former checks left behind must not decide this one; what git ignores (caches) may stay.
     inside.text(&["clean", "-q", "-f", "-f", "-d"]).await?;
     copy_env_files(settings, Path::new(&ground(run)?.repository), &folder).await;
-    Ok(settings.checks.run(&folder, &workspace(run)).await)
+    let mut checks = settings.checks.run(&folder, &workspace(run)).await;
+    checks.findings.extend(scan(&git, since, commit).await?);
+    Ok(checks)
 }
 
 /// The newest commit of the run's branch.

@@ -111,10 +111,7 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
             checks,
         } => {
             let why = if conflicts.is_empty() {
-                format!(
-                    "`{}` fails on the combined tree",
-                    checks.command.as_deref().unwrap_or("the checks")
-                )
+                format!("{} on the combined tree", clean(&checks.trouble().0))
             } else {
                 format!("conflicts in {}", clean(&conflicts.join(", ")))
             };
@@ -146,14 +143,20 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
             let what = task.map_or_else(|| "the whole run".to_owned(), |t| key(&t));
             format!("{what} rule {}: {}", ruled.rule, clean(&ruled.because))
         }
-        Event::ValidationFinished { checks } => match (checks.passed, &checks.command) {
-            (Some(true), Some(command)) => format!("checks: `{command}` {}", paint.good("passes")),
-            (Some(false), command) => paint.bad(&format!(
-                "checks: `{}` fails",
-                command.as_deref().unwrap_or("the checks")
-            )),
-            _ => return None,
-        },
+        Event::ValidationFinished { checks } => {
+            let mut text = match (checks.passed, &checks.command) {
+                (Some(true), Some(command)) => format!("checks: `{command}` {}", paint.good("passes")),
+                (Some(false), command) => paint.bad(&format!(
+                    "checks: `{}` fails",
+                    command.as_deref().unwrap_or("the checks")
+                )),
+                _ if checks.findings.is_empty() => return None,
+                _ => "checks: nothing to run".to_owned(),
+            };
+            let findings = checks.findings.iter();
+            findings.for_each(|f| text.push_str(&format!("\n  {}", clean(&f.to_string()))));
+            text
+        }
         Event::ConfidenceScored { confidence, .. } => format!("confidence {}", confidence.explain()),
         Event::DecisionRequested { decision } => {
             let text = format!(

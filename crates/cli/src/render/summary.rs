@@ -36,6 +36,9 @@ pub(crate) fn summary(run: &Run, paint: Paint) -> String {
         };
         let _ = writeln!(out, "\nchecks      `{}` {result}", clean(command));
     }
+    for finding in run.checks.iter().flat_map(|checks| &checks.findings) {
+        let _ = writeln!(out, "found       {}", clean(&finding.to_string()));
+    }
     if let Some(confidence) = &run.confidence {
         let _ = writeln!(out, "confidence  {}", confidence.explain());
     }

@@ -200,12 +200,9 @@ pub(super) fn bounced(draft: &mut Draft, id: TaskId, conflicts: &[String], check
         checks: checks.clone(),
     });
     if conflicts.is_empty() {
-        let command = checks.command.as_deref().unwrap_or("the project's checks");
-        let because = format!("`{command}` fails on the combined tree");
-        let guidance = vec![format!(
-            "{because}. Mend your change so that it passes. It printed:\n{}",
-            checks.output
-        )];
+        let (trouble, details) = checks.trouble();
+        let because = format!("{trouble} on the combined tree");
+        let guidance = vec![format!("{because}. Mend your change. {details}")];
         rework(draft, id, Stuck::Checks, guidance, &because);
     } else {
         let because = format!("conflict with other work in {}", conflicts.join(", "));

@@ -114,11 +114,8 @@ pub(super) fn validated(draft: &mut Draft, checks: &Validation) -> Result<(), Re
 pub(crate) fn conclude(draft: &mut Draft) {
     let Some(checks) = draft.run.checks.clone() else { return };
     if checks.failed() && !draft.run.accepted {
-        let told = format!(
-            "`{}` fails on the finished work. It printed:\n{}",
-            checks.command.as_deref().unwrap_or("the project's checks"),
-            checks.output
-        );
+        let (trouble, details) = checks.trouble();
+        let told = format!("{trouble} on the finished work. {details}");
         if draft.run.fixes == 0 && shares::preferred(&draft.run.agents, TaskKind::Edit).is_some() {
             add_fix(draft, &told);
         } else {

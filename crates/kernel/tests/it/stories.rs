@@ -5,6 +5,7 @@ use maestria_kernel::{
     At, Command, Cost, Effect, Event, Refused, Usage,
     agent::Vendor,
     decision::{About, Choice, Stuck},
+    finding::{Finding, Severity},
     outcome::{Outcome, Verdict},
     permission::{Action, Question},
     plan::TaskKind,
@@ -535,4 +536,33 @@ fn events_survive_their_wire_form() {
         let path = std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/events/v1.jsonl");
         std::fs::write(path, lines).unwrap();
     }
+}
+
+#[test]
+fn a_secret_in_a_change_sends_it_back_like_a_failed_check() {
+    let mut s = two_edits();
+    s.finish(1, Verdict::Completed);
+    let review = s.awaited(1);
+    let opinion = advised(Some(ReviewVerdict::Approve));
+    s.ok(Command::Reviewed { review, opinion });
+    let mut checks = passed(true);
+    checks.findings.push(Finding {
+        severity: Severity::Blocking,
+        file: Some("a.env".to_owned()),
+        line: Some(3),
+        message: "a token".to_owned(),
+    });
+    assert!(checks.failed());
+    s.ok(Command::Bounced {
+        task: s.id(1),
+        conflicts: Vec::new(),
+        checks,
+    });
+    let task = &s.run.tasks[&s.id(1)];
+    assert_eq!(task.rework, 1);
+    assert!(
+        task.guidance.iter().any(|g| g.contains("a.env:3: a token")),
+        "{:?}",
+        task.guidance
+    );
 }

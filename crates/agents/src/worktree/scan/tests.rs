@@ -1,0 +1,77 @@
+use super::{RULES, compiled, look};
+use maestria_kernel::finding::Severity;
+
+/// A key of the right shape that stands whole in no file.
+fn key(prefix: &str, length: usize) -> String {
+    format!("{prefix}{}", "A1b2C3d4".repeat(8).get(..length).unwrap_or_default())
+}
+
+fn diff(file: &str, line: &str) -> String {
+    format!("diff --git a/{file} b/{file}\n--- a/{file}\n+++ b/{file}\n@@ -0,0 +7,2 @@\n+harmless\n+{line}\n")
+}
+
+#[test]
+fn every_rule_can_be_compiled() {
+    assert_eq!(compiled().len(), RULES.len());
+}
+
+#[test]
+fn secrets_block_with_their_place_and_without_their_words() {
+    for (file, line) in [
+        ("a.env", format!("KEY={}", key("ghp_", 36))),
+        ("b.py", format!("key = '{}'", key("sk-ant-", 30))),
+        ("c", format!("-----BEGIN {} KEY-----", "PRIVATE")),
+        ("d.txt", format!("AKIA{}", "Z".repeat(16))),
+    ] {
+        let found = look(&diff(file, &line));
+        assert_eq!(found.len(), 1, "{line}: {found:?}");
+        assert_eq!(found[0].severity, Severity::Blocking);
+        assert_eq!((found[0].file.as_deref(), found[0].line), (Some(file), Some(8)));
+        assert!(!found[0].to_string().contains("A1b2"), "{}", found[0]);
+    }
+}
+
+#[test]
+fn dangerous_and_slow_lines_are_told_by_language() {
+    for (file, line, severity) in [
+        ("a.py", "subprocess.run(cmd, shell=True)", Severity::Warning),
+        ("a.py", "x = eval(text)", Severity::Warning),
+        ("a.py", "cursor.execute(f\"select {x}\")", Severity::Warning),
+        ("a.ts", "node.innerHTML = text;", Severity::Warning),
+        ("a.sh", "curl -sL https://x | sudo sh", Severity::Warning),
+        ("a.rs", "    unsafe { go() }", Severity::Warning),
+        ("a.c", "strcpy(a, b);", Severity::Warning),
+        ("a.cfg", "password = \"correct-horse-battery\"", Severity::Warning),
+        ("a.js", "const t = readFileSync(p);", Severity::Info),
+    ] {
+        let found = look(&diff(file, line));
+        assert_eq!(
+            found.iter().map(|f| f.severity).collect::<Vec<_>>(),
+            [severity],
+            "{file} {line}"
+        );
+    }
+}
+
+#[test]
+fn harmless_lines_are_left_alone() {
+    for (file, line) in [
+        ("a.py", "model.eval()"),
+        ("a.py", "value = retrieval(text)"),
+        ("a.rs", "// unsafety is discussed elsewhere"),
+        ("README.md", "export KEY=AKIAIOSFODNN7EXAMPLE"),
+        ("a.py", "password = os.environ['PASSWORD']"),
+        ("a.md", "run `curl -O https://x` and read it"),
+        ("a.toml", "secret = \"${SECRET}\""),
+    ] {
+        assert_eq!(look(&diff(file, line)), [], "{file} {line}");
+    }
+    let removed = "+++ b/a.py\n@@ -3 +2,0 @@\n-x = eval(text)\n";
+    assert_eq!(look(removed), [], "what goes is not judged");
+}
+
+#[test]
+fn findings_are_bounded() {
+    let many = format!("+++ b/a.py\n@@ -0,0 +1,500 @@\n{}", "+x = eval(y)\n".repeat(500));
+    assert_eq!(look(&many).len(), super::MOST);
+}
