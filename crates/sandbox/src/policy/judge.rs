@@ -182,7 +182,7 @@ impl<'a> Judge<'a> {
             depth,
         };
         let assigned = argv.assigned.iter();
-        let assigned = assigned.map(|(name, value)| self.variable(name, value.as_deref(), !argv.words.is_empty()));
+        let assigned = assigned.map(|(name, value)| self.variable(name, value.as_deref()));
         let found = assigned.fold(Finding::allow(), Finding::or);
         let found = argv
             .redirects

@@ -25,12 +25,10 @@ impl Judge<'_> {
                 .fold(Finding::allow(), Finding::or),
             "trap" => self.trap(words, call),
             "export" | "declare" | "typeset" | "local" | "readonly" => self.declared(words),
-            "read" | "unset" | "let" | "test" | "[" | "mapfile" | "readarray" => {
-                self.named_variables(name, words, call)
-            }
+            "read" | "unset" | "let" | "test" | "[" | "mapfile" | "readarray" => self.named_variables(name, words),
             "printf" => match words {
                 [option, variable, ..] if option.head.starts_with("-v") => {
-                    self.named_variables(name, &[option.clone(), variable.clone()], call)
+                    self.named_variables(name, &[option.clone(), variable.clone()])
                 }
                 _ => Finding::allow(),
             },
@@ -94,7 +92,6 @@ impl Judge<'_> {
                 Some((name, _)) => self.variable(
                     name.trim_end_matches('+'),
                     known.and_then(|text| Some(text.split_once('=')?.1)),
-                    false,
                 ),
                 None if known.is_some() => Finding::allow(),
                 None => self.undecided("it cannot be told which variable is written"),
@@ -104,7 +101,7 @@ impl Judge<'_> {
     }
 
     /// Words that name variables: poisoned ones, and subscripts, which are evaluated.
-    fn named_variables(&self, builtin: &str, words: &[Word], _call: &Call<'_>) -> Finding {
+    fn named_variables(&self, builtin: &str, words: &[Word]) -> Finding {
         let mut found = Finding::allow();
         for word in words {
             let text = word.text.as_deref().unwrap_or(&word.head);
@@ -115,7 +112,7 @@ impl Judge<'_> {
             found = found.or(self.subscript(text));
             if !tests && builtin != "unset" {
                 let name = text.split(['=', '[']).next().unwrap_or_default();
-                found = found.or(self.variable(name, None, false));
+                found = found.or(self.variable(name, None));
             }
         }
         if found.0.level > Level::Monitor {

@@ -4,8 +4,8 @@ use super::{Finding, Judge};
 use crate::policy::{rules::named, shell};
 
 impl Judge<'_> {
-    /// Decides on a variable that is given a value. `for_command`: for the one command after it.
-    pub(super) fn variable(&self, name: &str, value: Option<&str>, _for_command: bool) -> Finding {
+    /// Decides on a variable that is given a value.
+    pub(super) fn variable(&self, name: &str, value: Option<&str>) -> Finding {
         let rules = self.rules.variable.iter().filter(|rule| named(&rule.names, name));
         let harmful = rules.filter(|rule| !value.is_some_and(|value| named(&rule.harmless, value)));
         let found = harmful.map(|rule| self.found(rule.verdict, &rule.id, rule.because.clone()));

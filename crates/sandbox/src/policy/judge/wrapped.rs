@@ -40,7 +40,7 @@ impl Judge<'_> {
             found = found.or(self.call(&call.inner(&words)));
         }
         for (name, value) in &unwrapped.assigned {
-            found = found.or(self.variable(name, value.as_deref(), true));
+            found = found.or(self.variable(name, value.as_deref()));
         }
         if wrapper.stdin && unwrapped.rest.is_empty() {
             found = found.or(self.fed_if_known(call));
