@@ -92,19 +92,16 @@ impl Validation {
         self.findings.iter().filter(|f| f.severity == Severity::Blocking)
     }
 
-    /// Why the tree must not be delivered, in a line; and what there is to know about it.
-    pub fn trouble(&self) -> (String, String) {
+    /// Why a tree (`the combined tree`) must not be delivered, in a line; and what there is to know about it.
+    pub fn trouble(&self, tree: &str) -> (String, String) {
         if self.passed == Some(false) {
             let command = self.command.as_deref().unwrap_or("the project's checks");
-            return (format!("`{command}` fails"), format!("It printed:\n{}", self.output));
+            return (
+                format!("`{command}` fails on {tree}"),
+                format!("It printed:\n{}", self.output),
+            );
         }
         let found: Vec<String> = self.blocking().map(ToString::to_string).collect();
-        (
-            format!(
-                "{} must not be delivered",
-                found.first().map_or("what was found", String::as_str)
-            ),
-            found.join("\n"),
-        )
+        (found.join("; "), "It must not be delivered.".to_owned())
     }
 }

@@ -111,7 +111,7 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
             checks,
         } => {
             let why = if conflicts.is_empty() {
-                format!("{} on the combined tree", clean(&checks.trouble().0))
+                clean(&checks.trouble("the combined tree").0)
             } else {
                 format!("conflicts in {}", clean(&conflicts.join(", ")))
             };

@@ -200,9 +200,9 @@ pub(super) fn bounced(draft: &mut Draft, id: TaskId, conflicts: &[String], check
         checks: checks.clone(),
     });
     if conflicts.is_empty() {
-        let (trouble, details) = checks.trouble();
-        let because = format!("{trouble} on the combined tree");
-        let guidance = vec![format!("{because}. Mend your change. {details}")];
+        let (trouble, details) = checks.trouble("the combined tree");
+        let guidance = vec![format!("{trouble}. Mend your change. {details}")];
+        let because = trouble;
         rework(draft, id, Stuck::Checks, guidance, &because);
     } else {
         let because = format!("conflict with other work in {}", conflicts.join(", "));

@@ -114,8 +114,8 @@ pub(super) fn validated(draft: &mut Draft, checks: &Validation) -> Result<(), Re
 pub(crate) fn conclude(draft: &mut Draft) {
     let Some(checks) = draft.run.checks.clone() else { return };
     if checks.failed() && !draft.run.accepted {
-        let (trouble, details) = checks.trouble();
-        let told = format!("{trouble} on the finished work. {details}");
+        let (trouble, details) = checks.trouble("the finished work");
+        let told = format!("{trouble}. {details}");
         if draft.run.fixes == 0 && shares::preferred(&draft.run.agents, TaskKind::Edit).is_some() {
             add_fix(draft, &told);
         } else {
