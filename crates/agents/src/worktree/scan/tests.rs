@@ -39,7 +39,7 @@ fn dangerous_and_slow_lines_are_told_by_language() {
         ("a.py", "cursor.execute(f\"select {x}\")", Severity::Warning),
         ("a.ts", "node.innerHTML = text;", Severity::Warning),
         ("a.sh", "curl -sL https://x | sudo sh", Severity::Warning),
-        ("a.rs", "    unsafe { go() }", Severity::Warning),
+        ("a.rs", concat!("    un", "safe { go() }"), Severity::Warning),
         ("a.c", "strcpy(a, b);", Severity::Warning),
         ("a.cfg", "password = \"correct-horse-battery\"", Severity::Warning),
         ("a.js", "const t = readFileSync(p);", Severity::Info),
