@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use maestria_benches::Program;
 use maestria_testkit::{
     ModelServer, RealCli,
-    model::{Fault, FaultKind, Rule, Script, Step},
+    model::{Rule, Script, Step},
     real::Launch,
 };
 use serde_json::{Value, json};
@@ -21,9 +21,6 @@ pub(crate) const WRITTEN: &str = "made.txt";
 
 /// What the request of a turn is.
 pub(crate) const TASK: &str = "Make the file made.txt";
-
-/// How long the model of a turn is silent before each answer; real ones take longer.
-pub(crate) const THINKING: Duration = Duration::from_millis(1500);
 
 /// Words of the planner's prompt, and of a reviewer's.
 const PLANNER: &str = "You are a planner";
@@ -58,10 +55,7 @@ impl Scene {
             Rule::on(REVIEWER, Script::of([Step::Text(approve.to_string())])),
         ]);
         server.rules(crate::crowd::rules());
-        let thinks = FaultKind::Silence {
-            ms: Some(THINKING.as_millis().try_into()?),
-        };
-        server.rules([Rule::always(Script::of([write, done]).fault(Fault::forever(thinks)))]);
+        server.rules([Rule::always(Script::of([write, done]))]);
         Ok(Self {
             maestria,
             fake_agent,

@@ -22,6 +22,8 @@ fn secrets_block_with_their_place_and_without_their_words() {
         ("b.py", format!("key = '{}'", key("sk-ant-", 30))),
         ("c", format!("-----BEGIN {} KEY-----", "PRIVATE")),
         ("d.txt", format!("AKIA{}", "Z".repeat(16))),
+        ("e.py", format!("key = '{}'  # for example", key("ghp_", 36))),
+        ("f.md", format!("AKIAIOSFODNN7{} and {}", "EXAMPLE", key("ghp_", 36))),
     ] {
         let found = look(&diff(file, &line));
         assert_eq!(found.len(), 1, "{line}: {found:?}");
