@@ -99,12 +99,19 @@ fn serve(connection: &Connection, location: &Location, inbound: &Receiver<Job>) 
         group.extend(inbound.try_iter().take(GROUP - 1));
         let mut announcements = Vec::with_capacity(group.len());
         let committed = commit(connection, location, group, &mut announcements).map_err(|e| location.fault(&e));
-        if committed.is_err() && !connection.is_autocommit() {
-            // Nothing was acknowledged; what cannot even be undone fails again at the next group.
-            let _ = connection.execute_batch("ROLLBACK");
-        }
+        let undone = connection.is_autocommit() || connection.execute_batch("ROLLBACK").is_ok();
+        // Somebody else's lock passes. After any other failure, a failed flush above all, nobody knows what the disk
+        // holds: nothing is written any more, and whoever asks is told that the books are closed.
+        let over = match &committed {
+            Ok(()) => false,
+            Err(StoreError::Locked { .. }) => !undone,
+            Err(_) => true,
+        };
         for announce in announcements {
             announce(committed.clone());
+        }
+        if over {
+            return;
         }
     }
 }
