@@ -63,7 +63,17 @@ impl Relay {
     /// The next bytes for the client; `None` when there are no more.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         while !self.ended {
-            let bytes = match self.stream.next().await {
+            let next = match self.tally.pass() {
+                None => self.stream.next().await,
+                Some(pass) => {
+                    let pass = pass.clone();
+                    tokio::select! {
+                        next = self.stream.next() => next,
+                        () = pass.over() => Err(Failure::withdrawn()),
+                    }
+                }
+            };
+            let bytes = match next {
                 Ok(Some(chunk)) => self.pass(chunk),
                 Ok(None) => self.finish(),
                 Err(failure) => self.break_off(&failure),

@@ -404,6 +404,16 @@ events! {
         #[serde(default)]
         scripted: bool,
     };
+    /// A model call was refused because a budget has no room for it.
+    BudgetRefused "budget.refused" v 1 {
+        /// The task; `None` for the planner.
+        #[serde(default)]
+        task: Option<TaskId>,
+        /// Which budget, with the amounts.
+        because: String,
+        /// It is the run's own budget, which a person may raise.
+        of_run: bool,
+    };
     /// A worker did or tried what it may not.
     ViolationRecorded "violation.recorded" v 1 {
         /// The task.
@@ -428,6 +438,7 @@ impl Event {
                 | Self::WorkerWarned { .. }
                 | Self::WorkerMeasured { .. }
                 | Self::ModelCalled { .. }
+                | Self::BudgetRefused { .. }
                 | Self::ViolationRecorded { .. }
         )
     }

@@ -11,7 +11,7 @@ use crate::{
     finding::Validation,
     id::{AgentName, CommitId, EffectId, ReviewId, RunId, Seq, SessionId, TaskId},
     model::{ModelError, ModelReply, ModelRequest},
-    money::Usage,
+    money::{Cost, Usage},
     outcome::Outcome,
     permission::Question,
     plan::{Plan, PlannedTask},
@@ -236,6 +236,8 @@ pub struct TaskJob {
     pub evidence: Vec<(String, String, String)>,
     /// What to heed besides the instructions.
     pub guidance: Vec<String>,
+    /// The most that the run may cost in all, as it stands now.
+    pub budget: Option<Cost>,
 }
 
 /// A change that an agent is to judge.
@@ -259,6 +261,8 @@ pub struct ReviewJob {
     pub diff: String,
     /// Where artefacts of the review are kept.
     pub artefacts: PathBuf,
+    /// The most that the run may cost in all, as it stands now.
+    pub budget: Option<Cost>,
 }
 
 /// What to do with a worker that runs.

@@ -10,7 +10,7 @@ mod value;
 mod workflows;
 
 pub use edit::{EditError, set};
-pub use gateway::GatewayTable;
+pub use gateway::{GatewayTable, Workers};
 pub use sources::Sources;
 pub use value::Secret;
 pub use workflows::Workflows;
@@ -32,7 +32,7 @@ pub struct ConfigError(pub Vec<String>);
 /// `[agents.NAME]`: a coding CLI or another program that works.
 #[derive(Debug, Clone)]
 pub struct AgentTable {
-    /// How Maestria speaks with it: `claude`, `codex`, `gemini`, `acp`, `oneshot`.
+    /// How Maestria speaks with it: `claude`, `codex`, `gemini`, `opencode`, `qwen`, `acp`, `oneshot`.
     pub kind: String,
     /// Program and leading arguments.
     pub command: Vec<String>,

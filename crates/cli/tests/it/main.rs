@@ -7,3 +7,5 @@ mod input;
 mod policy;
 mod process;
 mod questions;
+mod real_workers;
+mod workers;

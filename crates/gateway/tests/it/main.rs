@@ -5,6 +5,7 @@
 mod budgets;
 mod faults;
 mod pairs;
+mod passes;
 mod provider;
 mod routing;
 mod stage;

@@ -68,6 +68,7 @@ pub(crate) fn rules() -> Rules {
 pub(crate) struct Stage {
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Arc<SqliteLedger>,
+    pub(crate) service: Arc<Service>,
     pub(crate) alerts: Arc<Mutex<Vec<Account>>>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<()>>,
@@ -102,7 +103,8 @@ impl Stage {
             on_alert: Arc::new(move |account| told.lock().unwrap().push(account.clone())),
             now: Arc::new(|| NOON),
         };
-        let service = Service::new(setup, rules, outside).unwrap();
+        let service = Arc::new(Service::new(setup, rules, outside).unwrap());
+        let given = service.clone();
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), service, bounds)
             .await
             .unwrap();
@@ -112,6 +114,7 @@ impl Stage {
         Self {
             address,
             ledger,
+            service: given,
             alerts,
             stop: Some(stop),
             running: Some(running),

@@ -8,6 +8,18 @@ use std::{
     path::PathBuf,
 };
 
+/// Whether workers get their models through the gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// Where a provider serves their models, and they have neither login, key nor address of their own.
+    #[default]
+    Auto,
+    /// All of them.
+    Always,
+    /// None.
+    Never,
+}
+
 /// How the gateway serves others.
 #[derive(Debug, Clone)]
 pub struct GatewayTable {
@@ -27,6 +39,8 @@ pub struct GatewayTable {
     pub budget: BudgetConfig,
     /// Where names lead that are no models.
     pub routes: BTreeMap<String, Route>,
+    /// Whether workers get their models through it.
+    pub workers: Workers,
     /// A catalogue that is laid over the built-in one.
     pub models_file: Option<PathBuf>,
 }
@@ -70,6 +84,11 @@ impl GatewayTable {
                 },
             },
             routes: names.into_iter().filter_map(|name| route(get, name)).collect(),
+            workers: match get.one_of("gateway.workers", &["auto", "always", "never"]).as_str() {
+                "always" => Workers::Always,
+                "never" => Workers::Never,
+                _ => Workers::Auto,
+            },
             models_file: get.path("gateway.models_file"),
         }
     }

@@ -42,6 +42,7 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
     ("gateway.queue_patience", Kind::Duration, "\"10s\""),
     ("gateway.requests_per_minute", Kind::Number, "0"),
     ("gateway.tokens_per_minute", Kind::Number, "0"),
+    ("gateway.workers", Kind::Text, "\"auto\""),
     ("limits.backoff", Kind::Duration, "\"2s\""),
     ("limits.confidence_percent", Kind::Number, "70"),
     ("limits.decision_expires", Kind::Duration, "\"7d\""),

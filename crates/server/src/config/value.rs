@@ -197,7 +197,10 @@ impl Reader<'_> {
                 .push(format!("`{}` is missing; name the program", key("command")));
         }
         Some(AgentTable {
-            kind: self.one_of(&key("kind"), &["claude", "codex", "gemini", "acp", "oneshot"]),
+            kind: self.one_of(
+                &key("kind"),
+                &["claude", "codex", "gemini", "opencode", "qwen", "acp", "oneshot"],
+            ),
             command,
             env: self
                 .layers

@@ -51,6 +51,10 @@ impl<'a> Audience<'a> {
                     scripted,
                 });
             }
+            Event::BudgetRefused { because, of_run, .. } if self.review => {
+                let task = self.task;
+                observer.observe(Event::BudgetRefused { task, because, of_run });
+            }
             _ if self.review => {}
             event => observer.observe(event),
         }

@@ -3,6 +3,8 @@
 use super::{CliAgent, now};
 use crate::{
     cli::{
+        access::Access,
+        config::AgentConfig,
         drive::{Audience, Order, Ran, drive},
         home::Home,
         launch::Grants,
@@ -15,6 +17,7 @@ use crate::{
     policy::{Place, Policy},
 };
 use maestria_kernel::{
+    model::Caller,
     money::Usage,
     outcome::{Outcome, Verdict},
     port::{Observer, TaskJob},
@@ -65,7 +68,18 @@ fn safe(name: &str) -> String {
 
 async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn Observer) -> Outcome {
     let seat = agent.slots.open(Some(job.task.id));
-    let home = match Home::prepare(&base(job).join("home"), agent.kind, &agent.config, &agent.around.env) {
+    let caller = Caller {
+        run: Some(job.run),
+        task: Some(job.task.id),
+        agent: Some(agent.name.clone()),
+        budget: job.budget,
+    };
+    let access = match agent.access(caller).await {
+        Ok(access) => access,
+        Err(why) => return Outcome::bare(Verdict::NotStarted, format!("the gateway gives it no key: {why}")),
+    };
+    let config = access.apply(agent.kind, &agent.config);
+    let home = match Home::prepare(&base(job).join("home"), agent.kind, &config, &agent.around.env) {
         Ok(home) => home,
         Err(error) => {
             let why = format!("its home cannot be prepared: {error}; free some space or mend the workspace's rights");
@@ -81,6 +95,8 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
     let place = place(agent, job, &home);
     let mut course = Course {
         agent,
+        config: &config,
+        access,
         job,
         folder,
         home: &home,
@@ -94,6 +110,7 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         used: Usage::default(),
     };
     let outcome = course.run().await;
+    let outcome = course.settled(outcome).await;
     home.hand_back();
     committed(job, outcome).await
 }
@@ -134,6 +151,9 @@ async fn committed(job: &TaskJob, mut outcome: Outcome) -> Outcome {
 /// The processes of one attempt.
 struct Course<'a> {
     agent: &'a CliAgent,
+    /// The agent's own, or with the gateway's address in it.
+    config: &'a AgentConfig,
+    access: Access,
     job: &'a TaskJob,
     folder: &'a Path,
     home: &'a Home,
@@ -179,6 +199,22 @@ impl Course<'_> {
         }
     }
 
+    /// Cuts the agent off from the gateway, and counts what it used there.
+    async fn settled(self, outcome: Outcome) -> Outcome {
+        let (used, refused) = self.access.end(self.audience).await;
+        let outcome = match refused {
+            Some(because) if !outcome.verdict.is_success() => Outcome {
+                verdict: Verdict::LimitReached,
+                reason: because,
+                ..outcome
+            },
+            _ => outcome,
+        };
+        let mut usage = self.used;
+        usage += used;
+        Outcome { usage, ..outcome }
+    }
+
     fn outcome(&self, outcome: Outcome, session: Option<maestria_kernel::id::SessionId>) -> Outcome {
         // A session that is lost is not worth trying again.
         let session = session.filter(|_| outcome.verdict != Verdict::SessionLost);
@@ -195,17 +231,18 @@ impl Course<'_> {
             follow_up: prompt::follow_up(self.job),
             session: self.job.session.clone(),
             cwd: self.job.worktree.clone(),
-            model: self.agent.config.model.clone(),
+            model: self.config.model.clone(),
             read_only: !self.job.task.kind.edits(),
             schema: None,
         }
     }
 
-    async fn process(&self, turn: &Turn) -> Ran {
+    async fn process(&mut self, turn: &Turn) -> Ran {
         let agent = self.agent;
         self.home.settle(agent.kind);
-        let (spec, stdin) = agent.spec(turn, &self.grants, self.home.path(), self.job.run.to_string());
-        let ran = drive(Order {
+        let marker = self.job.run.to_string();
+        let (spec, stdin) = agent.spec(self.config, turn, &self.grants, self.home.path(), marker);
+        let work = drive(Order {
             kind: agent.kind,
             dialect: agent.dialect(),
             spec,
@@ -219,10 +256,11 @@ impl Course<'_> {
             times: agent.times(),
             before: agent.counted(turn.session.as_ref()),
             pricing: agent.around.pricing,
+            metered: self.access.is_metered(),
             record: Some(self.folder),
             slot: self.slot,
-        })
-        .await;
+        });
+        let ran = self.access.during(work, self.audience).await;
         agent.count(ran.seen.session.as_ref(), ran.seen.usage);
         ran
     }
