@@ -97,6 +97,7 @@ impl Planning {
                 usage: reply.usage,
                 millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
                 scripted: reply.scripted,
+                request: reply.request.clone(),
             });
             let source = PlanSource::Model {
                 model: model.to_string(),

@@ -11,7 +11,6 @@ use crate::{
     wire::{Answer, Ask, Piece},
 };
 use maestria_kernel::{
-    Usage,
     ledger::CallRow,
     model::{ModelError, ModelReply, ModelRequest},
     port::{Boxed, Models},
@@ -129,14 +128,14 @@ impl Gateway {
             detail,
         };
         let mut reply = answer.into_reply().map_err(invalid)?;
-        reply.usage = match tally {
+        match tally {
             // What the run is told is what the books say.
-            Some(mut tally) => tally.settle(),
-            None => Usage {
-                cost: core.price(&target).cost(&counts),
-                ..reply.usage
-            },
-        };
+            Some(mut tally) => {
+                reply.request = Some(tally.request().to_owned());
+                reply.usage = tally.settle();
+            }
+            None => reply.usage.cost = core.price(&target).cost(&counts),
+        }
         reply.scripted = provider.is_scripted();
         Ok(reply)
     }

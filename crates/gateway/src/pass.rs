@@ -38,6 +38,8 @@ pub enum PassNews {
         millis: u64,
         /// The answer came from a script.
         scripted: bool,
+        /// Its id in the books.
+        request: String,
     },
     /// It was not made: a budget has no room.
     Refused {

@@ -155,6 +155,11 @@ impl Tally {
         &self.row.provider
     }
 
+    /// The call's id.
+    pub(crate) fn request(&self) -> &str {
+        &self.row.request
+    }
+
     /// The name of the model that answers, for a header.
     pub(crate) fn model(&self) -> String {
         format!("{}/{}", self.row.provider, self.row.model)
@@ -213,6 +218,7 @@ impl Tally {
                 usage,
                 millis: row.millis,
                 scripted: self.scripted,
+                request: row.request.clone(),
             });
         }
         self.budgets.settle(hold, cost, Some(row));

@@ -403,6 +403,9 @@ events! {
         /// The answer came from a script.
         #[serde(default)]
         scripted: bool,
+        /// The gateway's id of the call, where the gateway's books have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<String>,
     };
     /// A model call was refused because a budget has no room for it.
     BudgetRefused "budget.refused" v 1 {

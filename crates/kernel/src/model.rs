@@ -161,6 +161,9 @@ pub struct ModelReply {
     /// The answer came from a script.
     #[serde(default)]
     pub scripted: bool,
+    /// The gateway's id of the call, where its books have it.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 impl ModelReply {

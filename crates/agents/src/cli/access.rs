@@ -36,6 +36,8 @@ pub enum News {
         millis: u64,
         /// The answer came from a script.
         scripted: bool,
+        /// The gateway's id of it.
+        request: String,
     },
     /// A call was not made: a budget has no room.
     Refused {
@@ -159,6 +161,7 @@ fn note(used: &mut Usage, refused: &mut Option<String>, news: News, audience: &A
             usage,
             millis,
             scripted,
+            request,
         } => {
             *used += usage;
             audience.tell(Event::ModelCalled {
@@ -167,6 +170,7 @@ fn note(used: &mut Usage, refused: &mut Option<String>, news: News, audience: &A
                 usage,
                 millis,
                 scripted,
+                request: Some(request),
             });
         }
         News::Refused { because, of_run } => {

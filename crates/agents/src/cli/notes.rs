@@ -337,6 +337,7 @@ impl Notes {
             usage,
             millis,
             scripted: false,
+            request: None,
         };
         self.saw(event);
     }

@@ -156,6 +156,7 @@ impl Partner<'_> {
             usage: reply.usage,
             millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             scripted: reply.scripted,
+            request: reply.request.clone(),
         });
         Ok(reply)
     }

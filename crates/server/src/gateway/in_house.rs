@@ -173,11 +173,13 @@ fn translated(mut heard: mpsc::UnboundedReceiver<PassNews>) -> mpsc::UnboundedRe
                     usage,
                     millis,
                     scripted,
+                    request,
                 } => News::Called {
                     model,
                     usage,
                     millis,
                     scripted,
+                    request,
                 },
                 PassNews::Refused { because, of_run } => News::Refused { because, of_run },
             };

@@ -49,6 +49,7 @@ fn called(cost: i64) -> News {
         },
         millis: 5,
         scripted: false,
+        request: "r1".to_owned(),
     }
 }
 

@@ -40,6 +40,7 @@ impl<'a> Audience<'a> {
                 usage,
                 millis,
                 scripted,
+                request,
                 ..
             } if self.review => {
                 let task = self.task;
@@ -49,6 +50,7 @@ impl<'a> Audience<'a> {
                     usage,
                     millis,
                     scripted,
+                    request,
                 });
             }
             Event::BudgetRefused { because, of_run, .. } if self.review => {

@@ -83,12 +83,12 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
     })
 }
 
-/// Calls over HTTP from the meter; calls of runs from their logs, which know them all.
+/// All calls of the books, and those that only the logs of runs know: of agents that do not use the gateway.
 const CALLS: &str = "
     WITH calls AS (
-        SELECT at, '' AS run, '' AS task, coalesce(agent, '') AS agent, client, provider || '/' || model AS model,
+        SELECT at, coalesce(run, '') AS run, coalesce(task, '') AS task, coalesce(agent, '') AS agent, client, provider || '/' || model AS model,
                input, cached, output, cost, millis, outcome
-        FROM gateway_calls WHERE run IS NULL AND at >= ?1
+        FROM gateway_calls WHERE at >= ?1
         UNION ALL
         SELECT c.at, c.run, coalesce(c.task, ''),
                coalesce((SELECT d.body ->> '$.agent' FROM events d
@@ -96,7 +96,9 @@ const CALLS: &str = "
                                AND d.body ->> '$.task' = c.task
                          ORDER BY d.seq DESC LIMIT 1), ''),
                'run', c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok'
-        FROM model_calls c WHERE c.at >= ?1)";
+        FROM model_calls c
+        WHERE c.at >= ?1
+              AND (SELECT e.body ->> '$.request' FROM events e WHERE e.run = c.run AND e.seq = c.seq) IS NULL)";
 
 const fn group(by: UsageBy) -> &'static str {
     match by {
