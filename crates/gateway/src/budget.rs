@@ -230,6 +230,11 @@ impl Budgets {
         }
     }
 
+    /// Takes nothing, for what costs nothing and is booked all the same.
+    pub(crate) async fn nothing(&self) -> Result<Hold, Refusal> {
+        self.take(Vec::new(), Cost::ZERO).await
+    }
+
     fn take_leased(&self, hold: &Hold) -> bool {
         let mut free = self.free();
         let enough = |c: &Charge| free.get(&c.account).copied().unwrap_or(0) >= hold.amount.0;

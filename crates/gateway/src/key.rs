@@ -111,6 +111,11 @@ pub(crate) struct Who {
 }
 
 impl Who {
+    /// Names one key, and nothing but it.
+    pub(crate) fn tenant(&self) -> String {
+        format!("{:?}", (&self.client, &self.run, &self.task, &self.agent))
+    }
+
     /// Somebody who calls for a run.
     pub(crate) fn of(client: String, caller: &Caller) -> Self {
         Self {

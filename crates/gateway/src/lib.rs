@@ -8,6 +8,7 @@
 
 mod attempt;
 mod budget;
+mod cache;
 mod catalogue;
 mod core;
 mod gateway;
@@ -26,6 +27,7 @@ pub mod wire;
 
 pub use self::core::Setup;
 pub use budget::{BudgetConfig, Exhausted, OnAlert};
+pub use cache::{CacheConfig, CacheStatus, SemanticConfig};
 pub use catalogue::{Catalogue, Model, Price, Quality};
 pub use gateway::Gateway;
 pub use http::{Bounds, ListenError, Server};

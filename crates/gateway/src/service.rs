@@ -2,12 +2,14 @@
 //! cost.
 
 mod answer;
+mod cached;
 
 pub(crate) use answer::{Answered, Body};
 
 use crate::{
     attempt::{self, GaveUp, Prepared, Target},
     budget::{BudgetConfig, Budgets, Charge, Exhausted, Hold, OnAlert, Refusal},
+    cache::{Cache, CacheConfig, CacheStatus},
     core::{Core, Setup},
     key::{KeyError, Seen, Who},
     lane::LaneStatus,
@@ -73,6 +75,8 @@ pub struct Rules {
     pub rate: Rate,
     /// What happens to fields that cannot be carried.
     pub on_loss: OnLoss,
+    /// Which answers are given again.
+    pub cache: CacheConfig,
 }
 
 /// The gateway as it serves others.
@@ -83,6 +87,7 @@ pub struct Service {
     pub(crate) budgets: Arc<Budgets>,
     limits: Limits,
     seen: Seen,
+    cache: Option<Arc<Cache>>,
     passes: Arc<Passes>,
     warm: Warm,
     now: Arc<dyn Fn() -> At + Send + Sync>,
@@ -134,6 +139,7 @@ impl Service {
             limits: Limits::new(rules.rate),
             seen: Seen::default(),
             passes: Arc::default(),
+            cache: Cache::new(rules.cache.clone()),
             warm: Warm::default(),
             now: outside.now,
             rules,
@@ -155,6 +161,11 @@ impl Service {
     /// [`KeyError::Random`].
     pub fn issue(&self, what: PassFor) -> Result<(Issued, mpsc::UnboundedReceiver<PassNews>), KeyError> {
         self.passes.issue(what)
+    }
+
+    /// How the cache was used; `None` where there is none.
+    pub fn cache_status(&self) -> Option<CacheStatus> {
+        self.cache.as_ref().map(|cache| cache.status())
     }
 
     /// The state of every lane.
@@ -206,8 +217,17 @@ impl Service {
     }
 
     async fn attend(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
-        let started = Instant::now();
         self.limits.admit(&who.client, question.body.len() as u64 / 4).await?;
+        let keyed = self.cache.as_ref().and_then(|c| Some((c, c.key(question, who)?)));
+        match keyed {
+            Some((cache, key)) => self.through(cache, key, question, who).await,
+            None => self.call(question, who).await,
+        }
+    }
+
+    /// Sends a question to a provider.
+    async fn call(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
+        let started = Instant::now();
         let decision = self.decide(question, who)?;
         let (decision, hold) = self.take(question, who, decision).await?;
         let row = CallRow {

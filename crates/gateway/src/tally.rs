@@ -98,6 +98,19 @@ impl Tally {
         self._under_way = under_way;
     }
 
+    /// The answer of a model is given again: nothing was sent, and it is whole.
+    pub(crate) fn given_again(mut self, model: &str) {
+        let (provider, model) = model.split_once('/').unwrap_or(("", model));
+        provider.clone_into(&mut self.row.provider);
+        model.clone_into(&mut self.row.model);
+        self.done();
+    }
+
+    /// It has ended well.
+    pub(crate) fn is_ok(&self) -> bool {
+        self.ended && self.row.outcome == "ok"
+    }
+
     /// Nobody answered.
     pub(crate) fn gave_up(&mut self, provider: &str, retries: u32, fault: &Fault) {
         provider.clone_into(&mut self.row.provider);

@@ -375,6 +375,12 @@ pub trait Repository: Send + Sync {
 
 // ---- models ---------------------------------------------------------------------------------------------------
 
+/// Turns texts into vectors: close ones mean nearly the same.
+pub trait Embedder: Send + Sync {
+    /// A vector for each text, in their order.
+    fn embed(&self, texts: Vec<String>) -> Boxed<'_, Result<Vec<Vec<f32>>, ModelError>>;
+}
+
 /// Model calls.
 pub trait Models: Send + Sync {
     /// Calls a model; `on_text` gets the answer's text as it streams in.

@@ -143,6 +143,7 @@ impl Listening {
             budget: table.budget.clone(),
             rate: table.rate,
             on_loss: table.on_loss,
+            cache: table.cache.clone(),
         };
         let outside = Outside {
             ledger,

@@ -55,7 +55,7 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
     }
     let name = format!("{:?}", args.by).to_lowercase();
     if args.csv {
-        println!("{name},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms");
+        println!("{name},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms,hits");
         for line in &lines {
             println!("{}", csv(line));
         }
@@ -69,6 +69,7 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
         name.as_str(),
         "calls",
         "failed",
+        "hits",
         "input",
         "cached",
         "output",
@@ -92,6 +93,7 @@ fn row(line: &UsageLine) -> Vec<String> {
         group.to_owned(),
         line.calls.to_string(),
         line.failed.to_string(),
+        line.hits.to_string(),
         Tokens(line.input).to_string(),
         Tokens(line.cached).to_string(),
         Tokens(line.output).to_string(),
@@ -116,5 +118,5 @@ fn csv(line: &UsageLine) -> String {
     let times = [line.p50_millis, line.p95_millis, line.p99_millis]
         .map(|n| n.to_string())
         .join(",");
-    format!("{group},{counts},{dollars},{times}")
+    format!("{group},{counts},{dollars},{times},{}", line.hits)
 }

@@ -1,7 +1,8 @@
 //! A gateway on loopback, its books in a folder, its providers on model servers; and a client that speaks plain HTTP.
 
 use maestria_gateway::{
-    Auth, Bounds, BudgetConfig, OnLoss, Outside, Patience, ProviderConfig, Rate, Rules, Server, Service, Setup, key,
+    Auth, Bounds, BudgetConfig, CacheConfig, OnLoss, Outside, Patience, ProviderConfig, Rate, Rules, Server, Service,
+    Setup, key,
 };
 use maestria_kernel::{
     At,
@@ -61,6 +62,7 @@ pub(crate) fn rules() -> Rules {
         budget: BudgetConfig::default(),
         rate: Rate::default(),
         on_loss: OnLoss::Drop,
+        cache: CacheConfig::default(),
     }
 }
 

@@ -1,7 +1,9 @@
 //! `[gateway]`, `[routes.NAME]` and the budgets that the gateway keeps.
 
 use super::value::Reader;
-use maestria_gateway::{Auth, Balance, Bounds, BudgetConfig, Exhausted, OnLoss, Policy, Rate, Route};
+use maestria_gateway::{
+    Auth, Balance, Bounds, BudgetConfig, CacheConfig, Exhausted, OnLoss, Policy, Rate, Route, SemanticConfig,
+};
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
@@ -39,6 +41,8 @@ pub struct GatewayTable {
     pub budget: BudgetConfig,
     /// Where names lead that are no models.
     pub routes: BTreeMap<String, Route>,
+    /// Which answers are given again.
+    pub cache: CacheConfig,
     /// Whether workers get their models through it.
     pub workers: Workers,
     /// A catalogue that is laid over the built-in one.
@@ -84,6 +88,15 @@ impl GatewayTable {
                 },
             },
             routes: names.into_iter().filter_map(|name| route(get, name)).collect(),
+            cache: CacheConfig {
+                ttl: get.duration("cache.ttl"),
+                size: usize::try_from(get.bytes("cache.size")).unwrap_or(usize::MAX),
+                shared: get.flag("cache.shared").unwrap_or(false),
+                semantic: get.text("cache.semantic.model").map(|model| SemanticConfig {
+                    model,
+                    threshold: f32::from(get.fraction("cache.semantic.threshold")) / 100.0,
+                }),
+            },
             workers: match get.one_of("gateway.workers", &["auto", "always", "never"]).as_str() {
                 "always" => Workers::Always,
                 "never" => Workers::Never,

@@ -126,7 +126,7 @@ impl Reader<'_> {
         self.read(key, "a text", |v| v.as_str().map(str::to_owned))
     }
 
-    fn flag(&mut self, key: &str) -> Option<bool> {
+    pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, "true or false", Value::as_bool)
     }
 

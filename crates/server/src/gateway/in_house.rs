@@ -84,6 +84,7 @@ impl InHouse {
             // A worker is limited by its budget; a rate would only make it slow.
             rate: Rate::default(),
             on_loss: table.on_loss,
+            cache: table.cache.clone(),
         };
         let outside = Outside {
             ledger,
