@@ -34,6 +34,7 @@ fn canonical(question: &Question) -> Option<String> {
     for shape in ["stream", "stream_options"] {
         fields.remove(shape);
     }
+    body.sort_all_objects();
     Some(body.to_string())
 }
 
