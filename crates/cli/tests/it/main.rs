@@ -7,3 +7,4 @@ mod input;
 mod policy;
 mod process;
 mod questions;
+mod sandbox;
