@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use std::{path::PathBuf, process::Command};
 
 /// Builds and runs a benchmark. Its programs get only what it gives them; it needs nothing of the environment.
-pub(crate) fn run(name: Bench, json: bool) -> anyhow::Result<()> {
+pub(crate) fn run(name: Bench, part: Option<&str>, json: bool) -> anyhow::Result<()> {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release"])
         .args(["-p", "maestria-cli", "-p", "maestria-testkit", "-p", "maestria-benches"])
@@ -17,6 +17,7 @@ pub(crate) fn run(name: Bench, json: bool) -> anyhow::Result<()> {
         Bench::Supervise => {
             let mut bench = Command::new(program("bench-supervise"));
             bench.args([program("maestria"), program("fake-agent")]);
+            bench.args(part);
             bench
         }
         Bench::Gateway => {

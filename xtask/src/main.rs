@@ -33,6 +33,8 @@ enum Verb {
     Bench {
         /// Which one.
         name: bench::Bench,
+        /// One part of it (of `supervise`: starts, turns, crowd, talk, trials).
+        part: Option<String>,
         /// As one JSON document (the gateway's).
         #[arg(long)]
         json: bool,
@@ -49,7 +51,7 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
-        Verb::Bench { name, json } => bench::run(name, json),
+        Verb::Bench { name, part, json } => bench::run(name, part.as_deref(), json),
         Verb::Contract => contract::run(),
         Verb::Clients => clients::run(),
         Verb::Tidy => tidy::run(),

@@ -19,7 +19,7 @@ mod scan;
 mod torn;
 
 pub use checks::{Checks, detect};
-pub use evidence::{Evidence, commit_all, commit_since, evidence};
+pub use evidence::{Evidence, Look, commit_all, evidence};
 
 use maestria_kernel::{
     ReviewId, Run, RunId, TaskId,

@@ -15,7 +15,8 @@ pub enum About {
     Permission {
         /// The worker's task.
         task: TaskId,
-        /// What it wants to do.
+        /// What it wants to do. `question` is the decision's own sentence, which stands beside this on the wire.
+        #[serde(rename = "wants")]
         question: Box<Question>,
     },
     /// A task cannot go on by itself.

@@ -31,7 +31,8 @@ pub enum Action {
     },
     /// A tool that is none of these.
     Other {
-        /// Its name.
+        /// Its name. `tool` stands beside this on the wire.
+        #[serde(rename = "name")]
         tool: String,
     },
 }

@@ -48,6 +48,18 @@ pub struct Stored {
     pub event: Event,
 }
 
+/// An event with its place among the events of all runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Numbered {
+    /// Counts over all runs, grows in the order of commits, may have gaps, is never used twice.
+    pub number: u64,
+    /// Whose event it is.
+    pub run: RunId,
+    /// The event.
+    #[serde(flatten)]
+    pub stored: Stored,
+}
+
 /// What one commit stores: all of it or nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
@@ -168,6 +180,15 @@ pub trait Store: Send + Sync {
 
     /// Events of a run after `after`, at most `limit`, in order.
     fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>>;
+
+    /// The same with their numbers.
+    fn numbered(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>>;
+
+    /// Events of all runs whose number is greater than `after`, at most `limit`, by number.
+    fn feed(&self, after: u64, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>>;
+
+    /// The number of the newest event of all; 0 when there is none.
+    fn newest(&self) -> Boxed<'_, Result<u64, StoreError>>;
 
     /// Effects that a run owes, in order.
     fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>>;

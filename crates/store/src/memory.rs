@@ -3,7 +3,7 @@
 use crate::order;
 use maestria_kernel::{
     Command, Effect, EffectId, RunId, Seq,
-    port::{Batch, Boxed, Posted, RunRow, Store, StoreError, Stored},
+    port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError, Stored},
 };
 use std::{
     collections::BTreeMap,
@@ -14,7 +14,14 @@ use std::{
 /// The log in memory. A clone is another handle on the same log.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
-    logs: Arc<Mutex<BTreeMap<RunId, Log>>>,
+    logs: Arc<Mutex<Logs>>,
+}
+
+#[derive(Debug, Default)]
+struct Logs {
+    runs: BTreeMap<RunId, Log>,
+    /// Every event in the order of commits; event number n lies at place n - 1.
+    feed: Vec<(RunId, Seq)>,
 }
 
 #[derive(Debug, Default)]
@@ -37,17 +44,24 @@ impl MemoryStore {
         Self::default()
     }
 
-    fn logs(&self) -> MutexGuard<'_, BTreeMap<RunId, Log>> {
+    fn logs(&self) -> MutexGuard<'_, Logs> {
         // Nothing below panics half way through a change, so a poisoned lock guards whole values.
         self.logs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What `read` finds in a run's log; a run without one has an empty one.
     fn read<T>(&self, run: RunId, read: impl FnOnce(&Log) -> T) -> T {
-        match self.logs().get(&run) {
+        match self.logs().runs.get(&run) {
             Some(log) => read(log),
             None => read(&Log::default()),
         }
+    }
+}
+
+impl Logs {
+    fn at(&self, number: u64, (run, seq): (RunId, Seq)) -> Option<Numbered> {
+        let stored = self.runs.get(&run)?.events.get(place(seq.0)?)?.clone();
+        Some(Numbered { number, run, stored })
     }
 }
 
@@ -86,7 +100,13 @@ fn done<'a, T: Send + 'a>(value: T) -> Boxed<'a, T> {
 
 impl Store for MemoryStore {
     fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.logs().entry(run).or_default().commit(batch) })
+        Box::pin(async move {
+            let mut logs = self.logs();
+            let told: Vec<Seq> = batch.events.iter().map(|stored| stored.seq).collect();
+            logs.runs.entry(run).or_default().commit(batch)?;
+            logs.feed.extend(told.into_iter().map(|seq| (run, seq)));
+            Ok(())
+        })
     }
 
     fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>> {
@@ -97,6 +117,29 @@ impl Store for MemoryStore {
         })))
     }
 
+    fn numbered(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        let logs = self.logs();
+        let numbers = (1..).zip(&logs.feed);
+        let wanted = numbers.filter(|(_, (of, seq))| *of == run && *seq > after);
+        done(Ok(wanted
+            .filter_map(|(number, place)| logs.at(number, *place))
+            .take(limit as usize)
+            .collect()))
+    }
+
+    fn feed(&self, after: u64, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        let logs = self.logs();
+        let numbers = (1..).zip(&logs.feed).skip_while(|(number, _)| *number <= after);
+        done(Ok(numbers
+            .filter_map(|(number, place)| logs.at(number, *place))
+            .take(limit as usize)
+            .collect()))
+    }
+
+    fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        done(Ok(self.logs().feed.len() as u64))
+    }
+
     fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>> {
         done(Ok(self.read(run, |log| {
             log.owed.iter().map(|(id, effect)| (*id, effect.clone())).collect()
@@ -104,7 +147,7 @@ impl Store for MemoryStore {
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
-        let mut rows: Vec<RunRow> = self.logs().values().filter_map(|log| log.row.clone()).collect();
+        let mut rows: Vec<RunRow> = self.logs().runs.values().filter_map(|log| log.row.clone()).collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
         done(Ok(rows))
     }
@@ -112,7 +155,7 @@ impl Store for MemoryStore {
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             let mut logs = self.logs();
-            let inbox = &mut logs.entry(run).or_default().inbox;
+            let inbox = &mut logs.runs.entry(run).or_default().inbox;
             inbox.push(Letter { command, answer: None });
             Ok(number(inbox.len() - 1))
         })
@@ -137,7 +180,7 @@ impl Store for MemoryStore {
     fn answer(&self, run: RunId, number: u64, refused: Option<String>) -> Boxed<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let mut logs = self.logs();
-            let inbox = logs.get_mut(&run).map(|log| &mut log.inbox);
+            let inbox = logs.runs.get_mut(&run).map(|log| &mut log.inbox);
             let letter = inbox.zip(place(number)).and_then(|(inbox, place)| inbox.get_mut(place));
             if let Some(letter) = letter {
                 letter.answer.get_or_insert(refused.map_or(Ok(()), Err));

@@ -16,7 +16,7 @@ pub use ledger::SqliteLedger;
 use location::Location;
 use maestria_kernel::{
     Command, Effect, EffectId, RunId, Seq,
-    port::{Batch, Boxed, Posted, RunRow, Store, StoreError, Stored},
+    port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError, Stored},
 };
 use reader::Readers;
 use record::Write;
@@ -108,6 +108,18 @@ impl Store for SqliteStore {
 
     fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>> {
         Box::pin(self.readers.read(move |view| view.events(run, after, limit)))
+    }
+
+    fn numbered(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.numbered(run, after, limit)))
+    }
+
+    fn feed(&self, after: u64, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.feed(after, limit)))
+    }
+
+    fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        Box::pin(self.readers.read(|view| view.newest()))
     }
 
     fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>> {

@@ -13,8 +13,8 @@ use maestria_kernel::{
     permission::{Action, Question},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind},
     port::{
-        Agents, Batch, Boxed, Control, MergeResult, Observer, PlanJob, Planner, Posted, Repository, RepositoryError,
-        ReviewJob, RunRow, Store, StoreError, Stored, TaskJob,
+        Agents, Batch, Boxed, Control, MergeResult, Numbered, Observer, PlanJob, Planner, Posted, Repository,
+        RepositoryError, ReviewJob, RunRow, Store, StoreError, Stored, TaskJob,
     },
     request::{Ground, Request},
     review::{Opinion, ReviewVerdict},
@@ -307,6 +307,18 @@ impl Store for Mortal {
 
     fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>> {
         self.inner.events(run, after, limit)
+    }
+
+    fn numbered(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        self.inner.numbered(run, after, limit)
+    }
+
+    fn feed(&self, after: u64, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        self.inner.feed(after, limit)
+    }
+
+    fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        self.inner.newest()
     }
 
     fn owed(

@@ -51,6 +51,7 @@ macro_rules! store_suite {
             writers_of_one_run_exclude_each_other,
             writers_of_many_runs_lose_nothing,
             readers_see_whole_batches,
+            the_feed_has_every_event_once_in_the_order_of_commits,
             commands_from_many_get_their_own_numbers,
         );
     };

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     outcome::report,
     roster::Worker,
-    worktree::{commit_all, evidence},
+    worktree::{Evidence, Look},
 };
 use maestria_kernel::{
     At, Event, TaskId,
@@ -20,7 +20,7 @@ use maestria_kernel::{
     outcome::{Claim, Outcome, Verdict},
     permission::{Permission, Question},
     plan::TaskKind,
-    port::{Boxed, Control, Models, Observer, ReviewJob, TaskJob},
+    port::{Boxed, Control, Models, Observer, RepositoryError, ReviewJob, TaskJob},
     review::Opinion,
 };
 use std::{
@@ -144,6 +144,16 @@ impl NativeWorker {
     }
 }
 
+/// Commits what lies in the worktree; what it is, with the newest commit as its head.
+async fn commit(job: &TaskJob, message: &str, trailers: &[(&str, String)]) -> Result<Evidence, RepositoryError> {
+    let look = Look::at(&job.worktree, job.base.as_str()).await?;
+    let mut seen = look.evidence();
+    if let Some(commit) = look.commit(message, trailers).await? {
+        seen.head = commit;
+    }
+    Ok(seen)
+}
+
 /// Judges an attempt from the tree and the exit codes; the model's words are only claimed.
 async fn judge(
     job: &TaskJob,
@@ -156,11 +166,10 @@ async fn judge(
         ("Maestria-Task", job.task.id.to_string()),
         ("Maestria-Attempt", job.attempt.to_string()),
     ];
-    let committed = commit_all(&job.worktree, &format!("{}: {title}", job.task.key), &trailers).await;
-    let seen = evidence(&job.worktree, &job.base).await;
-    let (seen, error) = match (committed, seen) {
-        (Ok(_), Ok(seen)) => (Some(seen), None),
-        (Err(error), _) | (_, Err(error)) => (None, Some(error.to_string())),
+    let committed = commit(job, &format!("{}: {title}", job.task.key), &trailers).await;
+    let (seen, error) = match committed {
+        Ok(seen) => (Some(seen), None),
+        Err(error) => (None, Some(error.to_string())),
     };
     let changed = seen.as_ref().is_some_and(|s| !s.files.is_empty());
     let mut outcome = match (ended, error) {

@@ -1,7 +1,7 @@
 use super::{
     Ended, Evidence, Exit, Expect, judge, report,
     seen::{By, Denial, End, Reset, Seen, Trouble},
-    tree::{TreeFacts, commit, fingerprint, look},
+    tree::{TreeFacts, fingerprint, look},
 };
 use crate::cli::config::Kind;
 use maestria_kernel::{
@@ -262,12 +262,16 @@ fn repository() -> (tempfile::TempDir, CommitId) {
 async fn the_tree_shows_new_changed_and_committed_files_and_is_committed_once() {
     let (root, base) = repository();
     let trailers = [("Maestria-Task", "t".to_owned())];
-    assert_eq!(commit(root.path(), &base, "nothing", &trailers).await.unwrap(), None);
+    let commit = async |message| {
+        let (_, look) = look(root.path(), &base).await.unwrap();
+        look.commit_since(message, &trailers).await.unwrap()
+    };
+    assert_eq!(commit("nothing").await, None);
     let before = fingerprint(root.path()).await.unwrap();
     std::fs::write(root.path().join("new file.txt"), "a\nb\n").unwrap();
     std::fs::write(root.path().join("old.txt"), "two\n").unwrap();
     assert_ne!(fingerprint(root.path()).await.unwrap(), before);
-    let facts = look(root.path(), &base).await.unwrap();
+    let (facts, _) = look(root.path(), &base).await.unwrap();
     let files: Vec<_> = facts
         .files
         .iter()
@@ -275,18 +279,15 @@ async fn the_tree_shows_new_changed_and_committed_files_and_is_committed_once() 
         .collect();
     assert_eq!(files, [("new file.txt", 2, 0), ("old.txt", 1, 1)]);
     assert!(facts.has("old.txt") && facts.has(&root.path().join("new file.txt").display().to_string()));
-    let first = commit(root.path(), &base, "work", &trailers).await.unwrap().unwrap();
-    assert_eq!(
-        commit(root.path(), &base, "again", &trailers).await.unwrap(),
-        Some(first)
-    );
+    let first = commit("work").await.unwrap();
+    assert_eq!(commit("again").await, Some(first));
     let words = git(
         root.path(),
         &["log", "-1", "--format=%an %(trailers:key=Maestria-Task,valueonly)"],
     );
     assert_eq!(words, "Maestria t");
     assert_eq!(
-        look(root.path(), &base).await.unwrap().files.len(),
+        look(root.path(), &base).await.unwrap().0.files.len(),
         2,
         "a commit is still a change"
     );

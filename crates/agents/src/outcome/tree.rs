@@ -1,6 +1,6 @@
 //! What git says about an attempt's worktree, as facts to judge by.
 
-use crate::worktree::{commit_since, evidence};
+use crate::worktree::{Look, evidence};
 use maestria_kernel::{id::CommitId, outcome::FileChange, port::RepositoryError};
 use std::path::{Path, PathBuf};
 
@@ -34,29 +34,17 @@ impl TreeFacts {
     }
 }
 
-/// How the tree at `root`, committed or not, differs from `base`.
+/// How the tree at `root`, committed or not, differs from `base`; and the look itself, by which it can be committed.
 ///
 /// # Errors
 /// When git says no.
-pub async fn look(root: &Path, base: &CommitId) -> Result<TreeFacts, RepositoryError> {
-    let found = evidence(root, base).await?;
-    Ok(TreeFacts {
-        files: found.files,
+pub async fn look(root: &Path, base: &CommitId) -> Result<(TreeFacts, Look), RepositoryError> {
+    let look = Look::at(root, base.as_str()).await?;
+    let facts = TreeFacts {
+        files: look.evidence().files,
         root: root.to_owned(),
-    })
-}
-
-/// Commits what lies in the tree. `None` when it is as it was at `base`; a commit of the agent's own counts.
-///
-/// # Errors
-/// When git says no.
-pub async fn commit(
-    root: &Path,
-    base: &CommitId,
-    message: &str,
-    trailers: &[(&str, String)],
-) -> Result<Option<CommitId>, RepositoryError> {
-    commit_since(root, base, message, trailers).await
+    };
+    Ok((facts, look))
 }
 
 /// The state of a checkout that must not change: its commit, and whether anything lies beside it.

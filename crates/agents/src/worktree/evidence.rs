@@ -28,21 +28,7 @@ pub struct Evidence {
 /// # Errors
 /// When the folder is no worktree, or git says no.
 pub async fn evidence(folder: &Path, base: &CommitId) -> Result<Evidence, RepositoryError> {
-    let git = Git::at(folder).await;
-    let head = head(&git, folder).await?;
-    // Two may look at one worktree at once.
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let scratch = git
-        .internal(&format!("maestria-evidence-{}-{number}", std::process::id()))
-        .await
-        .ok_or_else(|| failed(format!("{} is no git worktree", folder.display()), ""))?;
-    let tree = gather(&git, &scratch).await?;
-    Ok(Evidence {
-        files: changes(&git, base.as_str(), &tree).await?,
-        dirty: git.tree_of(&head).await? != tree,
-        head: CommitId::new(head),
-    })
+    Ok(Look::at(folder, base.as_str()).await?.evidence())
 }
 
 /// Commits everything that git does not ignore. `None` when there is nothing to commit.
@@ -57,50 +43,150 @@ pub async fn commit_all(
     message: &str,
     trailers: &[(&str, String)],
 ) -> Result<Option<CommitId>, RepositoryError> {
-    let git = Git::at(folder).await;
-    let head = head(&git, folder).await?;
-    git.unlock().await;
-    git.bytes(&add_all(&git).await?).await?;
-    let tree = git.text(&["write-tree"]).await?;
-    let merging = git.resolve("MERGE_HEAD").await;
-    if merging.is_none() && git.tree_of(&head).await? == tree {
-        return Ok(None);
-    }
-    let parents: Vec<&str> = [Some(head.as_str()), merging.as_deref()]
-        .into_iter()
-        .flatten()
-        .collect();
-    let commit = git.commit(&tree, &parents, &worded(message, trailers)).await?;
-    let mut update = vec!["update-ref", "-m", "maestria: commit"];
-    if !is_ours(&git).await {
-        update.push("--no-deref");
-    }
-    git.point(&[&update[..], &["HEAD", &commit, &head]].concat()).await?;
-    end_operation(&git).await;
-    Ok(Some(CommitId::new(commit)))
+    Look::at(folder, "HEAD").await?.commit(message, trailers).await
 }
 
-/// Commits as [`commit_all`] does, and names the newest commit if its files differ from those of `base`: a commit of the
-/// agent's own counts.
-///
-/// # Errors
-/// As [`commit_all`].
-pub async fn commit_since(
-    folder: &Path,
-    base: &CommitId,
-    message: &str,
-    trailers: &[(&str, String)],
-) -> Result<Option<CommitId>, RepositoryError> {
-    let made = commit_all(folder, message, trailers).await?;
-    let git = Git::bare(folder);
-    let newest = match made {
-        Some(commit) => commit.as_str().to_owned(),
-        None => head(&git, folder).await?,
-    };
-    if newest == base.as_str() || git.tree_of(&newest).await? == git.tree_of(base.as_str()).await? {
-        return Ok(None);
+/// A worktree as it lay there at one moment. What is judged by a look can be committed by it, without another one: the
+/// commit then holds exactly what was judged.
+#[derive(Debug)]
+pub struct Look {
+    git: Git,
+    head: String,
+    head_tree: String,
+    base_tree: String,
+    tree: String,
+    files: Vec<FileChange>,
+    index: Scratch,
+}
+
+impl Look {
+    /// Looks at a worktree, beside the commit it started from. Its index and files stay as they are.
+    ///
+    /// # Errors
+    /// When the folder is no worktree, or git says no.
+    pub async fn at(folder: &Path, base: &str) -> Result<Self, RepositoryError> {
+        let names = [
+            "HEAD^{commit}".to_owned(),
+            "HEAD^{tree}".to_owned(),
+            format!("{base}^{{tree}}"),
+        ];
+        let bare = Git::bare(folder);
+        let (git, ids) = tokio::join!(Git::at(folder), bare.ids(&names));
+        let [head, head_tree, base_tree] = ids?
+            .and_then(|ids| <[String; 3]>::try_from(ids).ok())
+            .ok_or_else(|| no_worktree(folder))?;
+        let index = Scratch::beside_index(&git).await.ok_or_else(|| no_worktree(folder))?;
+        let aside = aside(&git, &index.0).await;
+        aside.bytes(&add_all(&git).await?).await?;
+        let (tree, files) = tokio::join!(aside.text(&["write-tree"]), staged(&aside, &base_tree));
+        Ok(Self {
+            tree: tree?,
+            files: files?,
+            git,
+            head,
+            head_tree,
+            base_tree,
+            index,
+        })
     }
-    Ok(Some(CommitId::new(newest)))
+
+    /// What is seen.
+    pub fn evidence(&self) -> Evidence {
+        Evidence {
+            files: self.files.clone(),
+            head: CommitId::new(&self.head),
+            dirty: self.head_tree != self.tree,
+        }
+    }
+
+    /// Commits what was seen. `None` when HEAD has it already.
+    ///
+    /// # Errors
+    /// When git says no; then no branch has moved.
+    pub async fn commit(self, message: &str, trailers: &[(&str, String)]) -> Result<Option<CommitId>, RepositoryError> {
+        let git = &self.git;
+        let merging = match git.internal("MERGE_HEAD").await {
+            Some(file) if file.exists() => git.resolve("MERGE_HEAD").await,
+            _ => None,
+        };
+        if merging.is_none() && self.head_tree == self.tree {
+            return Ok(None);
+        }
+        git.unlock().await;
+        self.index.become_index(git).await?;
+        let parents: Vec<&str> = [Some(self.head.as_str()), merging.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect();
+        let message = worded(message, trailers);
+        let (commit, ours) = tokio::join!(git.commit(&self.tree, &parents, &message), is_ours(git));
+        let commit = commit?;
+        let mut update = vec!["update-ref", "-m", "maestria: commit"];
+        if !ours {
+            update.push("--no-deref");
+        }
+        git.point(&[&update[..], &["HEAD", &commit, &self.head]].concat())
+            .await?;
+        end_operation(git).await;
+        Ok(Some(CommitId::new(commit)))
+    }
+
+    /// Commits as [`Look::commit`] does, and names the newest commit if its files differ from those of the base: a
+    /// commit of the agent's own counts.
+    ///
+    /// # Errors
+    /// As [`Look::commit`].
+    pub async fn commit_since(
+        self,
+        message: &str,
+        trailers: &[(&str, String)],
+    ) -> Result<Option<CommitId>, RepositoryError> {
+        let differs = self.tree != self.base_tree;
+        let head = CommitId::new(&self.head);
+        let made = self.commit(message, trailers).await?;
+        Ok(differs.then(|| made.unwrap_or(head)))
+    }
+}
+
+/// An index of our own beside the worktree's, gone with this value.
+#[derive(Debug)]
+struct Scratch(PathBuf);
+
+impl Scratch {
+    async fn beside_index(git: &Git) -> Option<Self> {
+        // Two may look at one worktree at once.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("maestria-evidence-{}-{number}", std::process::id());
+        git.internal(&name).await.map(Self)
+    }
+
+    /// Puts it in the place of the worktree's index, the way git itself does: by its lock.
+    async fn become_index(&self, git: &Git) -> Result<(), RepositoryError> {
+        let place = git.internal("index").await.unwrap_or_default();
+        let mut lock = place.clone().into_os_string();
+        lock.push(".lock");
+        std::fs::hard_link(&self.0, &lock)
+            .and_then(|()| std::fs::rename(&lock, &place))
+            .map_err(|error| {
+                let what = format!("the index {} cannot be written: {error}", place.display());
+                failed(what, "is another git at work there, or the disk full?")
+            })
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A leftover of a crash goes with the worktree.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn no_worktree(folder: &Path) -> RepositoryError {
+    failed(
+        format!("{} is no git worktree with a commit", folder.display()),
+        "was its `.git` removed? `maestria resume` makes the worktree anew",
+    )
 }
 
 /// Whether a commit may move the branch that HEAD is on. An agent may have checked out a branch of the person's in its
@@ -115,16 +201,6 @@ async fn is_ours(git: &Git) -> bool {
     !linked || branch.starts_with("refs/heads/maestria")
 }
 
-async fn head(git: &Git, folder: &Path) -> Result<String, RepositoryError> {
-    git.resolve("HEAD").await.ok_or_else(|| {
-        let what = format!("{} is no git worktree with a commit", folder.display());
-        failed(
-            what,
-            "was its `.git` removed? `maestria resume` makes the worktree anew",
-        )
-    })
-}
-
 /// A message with trailers at its end. Written here and not with `--trailer`, which runs configured commands.
 pub(super) fn worded(message: &str, trailers: &[(&str, String)]) -> String {
     let mut text = message.trim().to_owned();
@@ -135,19 +211,19 @@ pub(super) fn worded(message: &str, trailers: &[(&str, String)]) -> String {
     text
 }
 
-/// What differs between two trees or commits.
-async fn changes(git: &Git, from: &str, to: &str) -> Result<Vec<FileChange>, RepositoryError> {
+/// What an index holds that a tree does not, and the other way round.
+async fn staged(git: &Git, tree: &str) -> Result<Vec<FileChange>, RepositoryError> {
     let args = [
-        "diff-tree",
-        "-r",
+        "diff-index",
+        "--cached",
         "-z",
         "--numstat",
         "--no-renames",
         "--no-ext-diff",
         "--no-textconv",
         "--ignore-submodules=none",
-        from,
-        to,
+        tree,
+        "--",
     ];
     Ok(fields(&git.bytes(&args).await?).filter_map(parse).collect())
 }
@@ -202,9 +278,16 @@ pub(super) async fn aside(git: &Git, scratch: &Path) -> Git {
         let _ = std::fs::remove_file(leftover);
     }
     if let Some(index) = git.internal("index").await {
-        let _ = std::fs::copy(index, scratch);
+        let _ = copy_with_time(&index, scratch);
     }
     git.clone().with("GIT_INDEX_FILE", scratch)
+}
+
+/// Git trusts what an index says of a file only if the file is older than the index: the copy must not seem newer.
+fn copy_with_time(from: &Path, to: &Path) -> std::io::Result<()> {
+    let written = from.metadata()?.modified()?;
+    std::fs::copy(from, to)?;
+    std::fs::File::options().write(true).open(to)?.set_modified(written)
 }
 
 /// The arguments that stage everything but the repositories inside the work tree. Git would start itself in those,
@@ -221,15 +304,32 @@ pub(super) async fn add_all(git: &Git) -> Result<Vec<OsString>, RepositoryError>
 
 /// Submodules, and repositories that were made inside the work tree.
 pub(super) async fn inner_repositories(git: &Git) -> Result<Vec<PathBuf>, RepositoryError> {
-    let staged = git.bytes(&["ls-files", "--stage", "-z"]).await?;
-    let links = fields(&staged)
-        .filter(|entry| entry.starts_with(b"160000 "))
-        .filter_map(|entry| entry.iter().position(|b| *b == b'\t').map(|tab| &entry[tab + 1..]));
-    let untracked = git
-        .bytes(&["ls-files", "--others", "--exclude-standard", "-z", "--", ":/"])
+    let listed = git
+        .bytes(&[
+            "ls-files",
+            "-t",
+            "--stage",
+            "--others",
+            "--exclude-standard",
+            "-z",
+            "--",
+            ":/",
+        ])
         .await?;
-    let nested = fields(&untracked).filter_map(|path| path.strip_suffix(b"/"));
-    Ok(links.chain(nested).map(|path| path_of(path).to_owned()).collect())
+    Ok(fields(&listed).filter_map(inner_repository).collect())
+}
+
+/// The path of an entry that is a repository. `? PATH/` is one that nobody tracks, `H 160000 …\tPATH` a submodule.
+fn inner_repository(entry: &[u8]) -> Option<PathBuf> {
+    let path = match entry.strip_prefix(b"? ") {
+        Some(untracked) => untracked.strip_suffix(b"/")?,
+        None => {
+            let (_tag, entry) = entry.split_at_checked(2)?;
+            let tab = entry.iter().position(|b| *b == b'\t')?;
+            entry.starts_with(b"160000 ").then(|| &entry[tab + 1..])?
+        }
+    };
+    Some(path_of(path).to_owned())
 }
 
 /// A commit of the tree as it lies there, made beside the index and the branch, which stay as they are. `None` when

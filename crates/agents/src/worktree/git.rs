@@ -228,6 +228,23 @@ impl Git {
             .ok()
     }
 
+    /// The ids that names stand for, if all of them stand for something; the names are never a person's or a model's.
+    ///
+    /// # Errors
+    /// Only when git cannot be started, or never ends.
+    pub(crate) async fn ids(&self, names: &[String]) -> Result<Option<Vec<String>>, RepositoryError> {
+        let mut args = vec!["rev-parse", "--quiet"];
+        args.extend(names.iter().map(String::as_str));
+        let output = self.run(&args).await?;
+        let ids = || {
+            String::from_utf8_lossy(&output.stdout)
+                .lines()
+                .map(str::to_owned)
+                .collect()
+        };
+        Ok(output.status.success().then(ids))
+    }
+
     /// The tree of a commit.
     ///
     /// # Errors
@@ -264,6 +281,15 @@ impl Git {
         let mut path = self.bytes(&["rev-parse", "--git-path", name]).await.ok()?;
         path.pop_if(|last| *last == b'\n');
         Some(self.folder.join(OsString::from_vec(path)))
+    }
+
+    /// Git's folder that all worktrees of the repository share: its own one, or what `commondir` in there names.
+    pub(crate) fn common(&self) -> Option<PathBuf> {
+        let own = own_folder(&self.folder)?;
+        match std::fs::read(own.join("commondir")) {
+            Ok(named) => Some(own.join(path_of(named.trim_ascii_end()))),
+            Err(_) => Some(own),
+        }
     }
 
     /// Removes locks that a killed git has left in a worktree of ours; call it only when its worker has ended. The

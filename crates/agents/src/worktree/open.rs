@@ -22,7 +22,8 @@ pub(super) async fn open(
 ) -> Result<(std::path::PathBuf, CommitId), RepositoryError> {
     let (folder, branch) = (task_folder(run, task)?, branch(run, task)?);
     let integration = format!("refs/heads/{}", ground(run)?.integration);
-    if ensure(run, &folder, &branch, &integration).await? == Found::There {
+    let found = ensure(run, &folder, &branch, &integration).await?;
+    if found == Found::There {
         Git::at(&folder).await.unlock().await;
         let trailers = [
             ("Maestria-Task", task.to_string()),
@@ -35,16 +36,22 @@ pub(super) async fn open(
         bring_onto(&folder, task, &branch, &integration).await?;
     }
     copy_env_files(settings, Path::new(&ground(run)?.repository), &folder).await;
-    let base = Git::bare(&folder)
-        .text(&["merge-base", &integration, &format!("refs/heads/{branch}")])
-        .await?;
+    let base = match found {
+        Found::Begun(base) if !onto => base,
+        _ => {
+            let both = ["merge-base", &integration, &format!("refs/heads/{branch}")];
+            Git::bare(&folder).text(&both).await?
+        }
+    };
     Ok((folder, CommitId::new(base)))
 }
 
 /// How a worktree was come by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Found {
-    /// Made now: nothing of anybody's lies in it.
+    /// Made now, with its branch, at this commit.
+    Begun(String),
+    /// Made now, on a branch that was there.
     New,
     /// It was there, or a folder that could be made into it.
     There,
@@ -53,12 +60,24 @@ enum Found {
 /// Makes the worktree of a branch, or mends one that a crash, an agent or a person has broken.
 async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<Found, RepositoryError> {
     let repository = repository(run)?;
-    let git = Git::at(&repository).await;
     let name = format!("refs/heads/{branch}");
-    if git.resolve(&name).await.is_none() {
-        git.point(&["update-ref", "-m", "maestria: open", &name, start, NOTHING])
-            .await?;
-    }
+    let bare = Git::bare(&repository);
+    // Each of them is a process; together they take the time of one.
+    let (git, tip, start_at) = tokio::join!(Git::at(&repository), bare.resolve(&name), bare.resolve(start));
+    let begun = match (tip, start_at) {
+        (Some(_), _) => None,
+        (None, Some(at)) => {
+            git.point(&["update-ref", "-m", "maestria: open", &name, &at, NOTHING])
+                .await?;
+            Some(at)
+        }
+        (None, None) => {
+            return Err(failed(
+                format!("{start} is gone"),
+                "the run was discarded, or it was removed by hand",
+            ));
+        }
+    };
     if belongs(folder, &git).await {
         fill(folder).await?;
         return Ok(Found::There);
@@ -76,7 +95,7 @@ async fn ensure(run: &Run, folder: &Path, branch: &str, start: &str) -> Result<F
     }
     register(&git, run, folder, branch, false).await?;
     fill(folder).await?;
-    Ok(Found::New)
+    Ok(begun.map_or(Found::New, Found::Begun))
 }
 
 fn is_work(entry: Option<std::fs::DirEntry>) -> bool {

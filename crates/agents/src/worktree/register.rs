@@ -45,13 +45,8 @@ pub(super) async fn unregister(git: &Git, run: &Run, folder: &Path) -> Result<()
 
 /// Clears the torn entries of worktrees below a folder, and no others: those are somebody else's.
 async fn clear_torn(git: &Git, below: &Path) {
-    let Ok(common) = git
-        .bytes(&["rev-parse", "--path-format=absolute", "--git-common-dir"])
-        .await
-    else {
-        return;
-    };
-    let list = path_of(common.trim_ascii_end()).join("worktrees");
+    let Some(common) = git.common() else { return };
+    let list = common.join("worktrees");
     for entry in std::fs::read_dir(list).into_iter().flatten().flatten() {
         let entry = entry.path();
         if !is_torn(&entry, below) {

@@ -1,6 +1,11 @@
 //! The wire form of events: kinds, versions, and kept logs of every version.
 
-use maestria_kernel::{Event, event};
+use maestria_kernel::{
+    At, DecisionId, Event, TaskId,
+    decision::{About, Choice, Decision, options},
+    event,
+    permission::{Action, Permission, Question, Ruling},
+};
 use std::{collections::BTreeSet, path::PathBuf};
 
 #[test]
@@ -45,4 +50,66 @@ fn events_of_a_newer_maestria_are_named_not_guessed() {
             .to_string()
             .contains("run.ready")
     );
+}
+
+/// Names that stand beside each other on the wire must differ: what is written twice cannot be read again.
+#[test]
+fn whatever_a_worker_wants_is_read_back_as_it_was_written() {
+    let wants = [
+        Action::Read {
+            paths: vec!["a".to_owned()],
+        },
+        Action::Write {
+            paths: vec!["a".to_owned()],
+        },
+        Action::Run {
+            command: "make".to_owned(),
+        },
+        Action::Fetch {
+            url: "https://a.example".to_owned(),
+        },
+        Action::Other {
+            tool: "Skill".to_owned(),
+        },
+    ];
+    let task: TaskId = format!("task_{:032x}", 7).parse().unwrap();
+    for action in wants {
+        let question = Box::new(Question {
+            tool: "the tool's own name".to_owned(),
+            action: action.clone(),
+        });
+        read_back(&Event::PermissionRuled {
+            task,
+            question: question.clone(),
+            permission: Box::new(Permission {
+                ruling: Ruling::Rewrite { action },
+                rule: "tool.unknown".to_owned(),
+                because: "nobody knows it".to_owned(),
+            }),
+        });
+        read_back(&Event::DecisionRequested {
+            decision: Box::new(asked(About::Permission { task, question })),
+        });
+    }
+}
+
+fn asked(about: About) -> Decision {
+    let id: DecisionId = format!("dec_{:032x}", 9).parse().unwrap();
+    Decision {
+        id,
+        options: options(&about),
+        about,
+        question: "May it?".to_owned(),
+        context: "It asks.".to_owned(),
+        recommended: Choice::Refuse,
+        expires_at: At(1),
+        on_expiry: Choice::Refuse,
+        answer: None,
+    }
+}
+
+fn read_back(event: &Event) {
+    let text = serde_json::to_string(event).unwrap();
+    let read = event::read(event.kind(), event.version(), &text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    assert_eq!(&read, event, "{text}");
 }

@@ -314,7 +314,10 @@ impl Group {
     }
 
     fn limit_cpu(&self, percent: u32) -> io::Result<()> {
-        let (period, quota) = (100_000, u64::from(percent.max(1)) * 1000);
+        // Counted over a second, a worker may start on every core and still keep to its share; over the kernel's usual
+        // tenth of that, a CLI's parallel start is stopped again and again. A small share would be stopped for too long.
+        let period = if percent >= 100 { 1_000_000 } else { 100_000 };
+        let quota = u64::from(percent.max(1)) * period / 100;
         if self.backend == Backend::CgroupV2 {
             return fs::write(self.dir.join("cpu.max"), format!("{quota} {period}"));
         }

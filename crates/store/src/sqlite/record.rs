@@ -129,6 +129,14 @@ impl Commit {
                 line.body
             ])?;
         }
+        if let Some(last) = self.events.last() {
+            connection
+                .prepare_cached(
+                    "INSERT INTO feed (number, run, last, events)
+                     SELECT coalesce(max(number), 0) + ?3, ?1, ?2, ?3 FROM feed",
+                )?
+                .execute(params![run, whole(last.seq.0), whole(self.events.len() as u64)])?;
+        }
         for (id, body) in &self.owed {
             connection
                 .prepare_cached("INSERT OR REPLACE INTO owed (run, seq, place, body) VALUES (?1, ?2, ?3, ?4)")?

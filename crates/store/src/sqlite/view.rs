@@ -7,7 +7,7 @@ use super::{
 use maestria_kernel::{
     At, Cost, Effect, EffectId, RunId, Seq, Tokens, Usage,
     event::{self, Event, Unreadable},
-    port::{Posted, RunRow, StoreError, Stored},
+    port::{Numbered, Posted, RunRow, StoreError, Stored},
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::de::DeserializeOwned;
@@ -28,15 +28,58 @@ impl View {
         self.all(
             "SELECT seq, kind, version, at, body FROM events WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
             params![run.to_string(), whole(after.0), limit],
-            |row| {
-                let seq = Seq(natural(row.get(0)?));
-                let at = At(row.get(3)?);
-                let event = event::read(row.get_ref(1)?.as_str()?, row.get(2)?, row.get_ref(4)?.as_str()?);
-                Ok(event
-                    .map(|event| Stored { seq, at, event })
-                    .map_err(|e| self.unreadable(run, seq, &e)))
+            |row| self.stored(run, row),
+        )
+    }
+
+    pub(super) fn numbered(&self, run: RunId, after: Seq, limit: u32) -> Result<Vec<Numbered>, StoreError> {
+        self.all(
+            "SELECT seq, kind, version, at, body,
+                    (SELECT f.number - (f.last - e.seq) FROM feed f WHERE f.run = e.run AND f.last >= e.seq
+                     ORDER BY f.last LIMIT 1)
+             FROM events e WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
+            params![run.to_string(), whole(after.0), limit],
+            |row| self.numbered_row(run, row),
+        )
+    }
+
+    pub(super) fn feed(&self, after: u64, limit: u32) -> Result<Vec<Numbered>, StoreError> {
+        // The cross join keeps SQLite from reading the events first: the feed leads.
+        self.all(
+            "SELECT e.seq, e.kind, e.version, e.at, e.body, f.number - (f.last - e.seq) AS place, f.run
+             FROM feed f CROSS JOIN events e ON e.run = f.run AND e.seq > f.last - f.events AND e.seq <= f.last
+             WHERE f.number > ?1 AND f.number - (f.last - e.seq) > ?1
+             ORDER BY f.number, e.seq LIMIT ?2",
+            params![whole(after), limit],
+            |row| match RunId::from_str(row.get_ref(6)?.as_str()?) {
+                Ok(run) => self.numbered_row(run, row),
+                Err(e) => Ok(Err(self.location.damaged(e))),
             },
         )
+    }
+
+    pub(super) fn newest(&self) -> Result<u64, StoreError> {
+        self.connection
+            .prepare_cached("SELECT coalesce(max(number), 0) FROM feed")
+            .and_then(|mut select| select.query_row([], |row| row.get(0)))
+            .map(natural)
+            .map_err(|e| self.location.fault(&e))
+    }
+
+    /// A row that begins with seq, kind, version, at and body.
+    fn stored(&self, run: RunId, row: &Row<'_>) -> rusqlite::Result<Result<Stored, StoreError>> {
+        let seq = Seq(natural(row.get(0)?));
+        let at = At(row.get(3)?);
+        let event = event::read(row.get_ref(1)?.as_str()?, row.get(2)?, row.get_ref(4)?.as_str()?);
+        Ok(event
+            .map(|event| Stored { seq, at, event })
+            .map_err(|e| self.unreadable(run, seq, &e)))
+    }
+
+    /// The same with the event's number behind it.
+    fn numbered_row(&self, run: RunId, row: &Row<'_>) -> rusqlite::Result<Result<Numbered, StoreError>> {
+        let number = natural(row.get(5)?);
+        Ok(self.stored(run, row)?.map(|stored| Numbered { number, run, stored }))
     }
 
     pub(super) fn owed(&self, run: RunId) -> Result<Vec<(EffectId, Effect)>, StoreError> {

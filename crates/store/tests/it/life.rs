@@ -90,3 +90,36 @@ async fn what_is_too_large_is_refused_alone() {
     assert_eq!(log_of(&store, run(1)).await, []);
     go_to(&store, run(1), 1).await.unwrap();
 }
+
+/// A database from before the feed: its events get numbers when it is opened, and new ones come after them.
+#[tokio::test]
+async fn events_of_an_older_schema_join_the_feed() {
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    for number in 1..=2 {
+        store
+            .commit(run(number), batch(0, [said("a"), said("b")]))
+            .await
+            .unwrap();
+    }
+    store.close().await;
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection
+        .execute_batch("DROP TABLE feed; PRAGMA user_version = 2;")
+        .unwrap();
+    drop(connection);
+    let store = SqliteStore::open(&path).unwrap();
+    store.commit(run(1), batch(2, [said("c")])).await.unwrap();
+    let told = store.feed(0, 100).await.unwrap();
+    let places: Vec<_> = told.iter().map(|t| (t.number, t.run, t.stored.seq.0)).collect();
+    assert_eq!(
+        places,
+        [
+            (1, run(1), 1),
+            (2, run(1), 2),
+            (3, run(2), 1),
+            (4, run(2), 2),
+            (5, run(1), 3)
+        ]
+    );
+}

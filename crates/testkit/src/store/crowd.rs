@@ -150,3 +150,41 @@ pub async fn commands_from_many_get_their_own_numbers(store: Arc<dyn Store>) {
         assert!(given.contains(&(posted.number, posted.command)));
     }
 }
+
+/// The feed tells the events of all runs in one order, goes on from any number, and agrees with each run's own log.
+pub async fn the_feed_has_every_event_once_in_the_order_of_commits(store: Arc<dyn Store>) {
+    assert_eq!(store.newest().await.unwrap(), 0);
+    for after in [0, 3, 6] {
+        for number in 1..=4 {
+            let events = (0..3).map(|n| said(format!("{number} says {}", after + n)));
+            store.commit(run(number), batch(after, events)).await.unwrap();
+        }
+    }
+    let told = store.feed(0, u32::MAX).await.unwrap();
+    assert_eq!(told.len(), 36);
+    assert!(told.windows(2).all(|pair| pair[0].number < pair[1].number));
+    assert_eq!(store.newest().await.unwrap(), told[35].number);
+    let commits: Vec<_> = told
+        .chunks(3)
+        .map(|commit| (commit[0].run, commit[0].stored.seq))
+        .collect();
+    assert_eq!(
+        commits[..5],
+        [
+            (run(1), Seq(1)),
+            (run(2), Seq(1)),
+            (run(3), Seq(1)),
+            (run(4), Seq(1)),
+            (run(1), Seq(4))
+        ]
+    );
+    for place in 0..told.len() {
+        let rest = store.feed(told[place].number, 5).await.unwrap();
+        assert_eq!(rest, told[place + 1..].iter().take(5).cloned().collect::<Vec<_>>());
+    }
+    let own: Vec<_> = told.iter().filter(|told| told.run == run(2)).cloned().collect();
+    assert_eq!(store.numbered(run(2), Seq(0), u32::MAX).await.unwrap(), own);
+    assert_eq!(store.numbered(run(2), Seq(4), 2).await.unwrap(), own[4..6]);
+    let log: Vec<_> = own.into_iter().map(|told| told.stored).collect();
+    assert_eq!(log_of(&*store, run(2)).await, log);
+}

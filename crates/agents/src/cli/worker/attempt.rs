@@ -13,6 +13,7 @@ use crate::{
     },
     outcome::{Evidence, Expect, Judgement, judge, report, tree},
     policy::{Place, Policy},
+    worktree::Look,
 };
 use maestria_kernel::{
     money::Usage,
@@ -92,10 +93,12 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
             ..Grants::default()
         },
         used: Usage::default(),
+        look: None,
     };
     let outcome = course.run().await;
+    let look = course.look.take();
     home.hand_back();
-    committed(job, outcome).await
+    committed(job, look, outcome).await
 }
 
 fn place(agent: &CliAgent, job: &TaskJob, home: &Home) -> Place {
@@ -109,8 +112,8 @@ fn place(agent: &CliAgent, job: &TaskJob, home: &Home) -> Place {
     }
 }
 
-/// Keeps what lies in the worktree, whatever the verdict: work is never lost.
-async fn committed(job: &TaskJob, mut outcome: Outcome) -> Outcome {
+/// Keeps what lies in the worktree, whatever the verdict: work is never lost. What was looked at last is what was judged.
+async fn committed(job: &TaskJob, look: Option<Look>, mut outcome: Outcome) -> Outcome {
     if !job.task.kind.edits() {
         return outcome;
     }
@@ -119,7 +122,15 @@ async fn committed(job: &TaskJob, mut outcome: Outcome) -> Outcome {
         ("Maestria-Task", job.task.id.to_string()),
         ("Maestria-Attempt", job.attempt.to_string()),
     ];
-    match tree::commit(&job.worktree, &job.base, &message, &trailers).await {
+    let look = match look {
+        Some(look) => Ok(look),
+        None => Look::at(&job.worktree, job.base.as_str()).await,
+    };
+    let commit = match look {
+        Ok(look) => look.commit_since(&message, &trailers).await,
+        Err(error) => Err(error),
+    };
+    match commit {
         Ok(commit) => outcome.commit = commit,
         Err(error) => {
             if outcome.verdict == Verdict::Completed {
@@ -142,6 +153,8 @@ struct Course<'a> {
     slot: &'a Slot,
     grants: Grants,
     used: Usage,
+    /// The worktree as the last process left it.
+    look: Option<Look>,
 }
 
 impl Course<'_> {
@@ -227,14 +240,15 @@ impl Course<'_> {
         ran
     }
 
-    async fn judge(&self, ran: &Ran) -> Judgement {
-        let facts = match tree::look(&self.job.worktree, &self.job.base).await {
-            Ok(facts) => Some(facts),
+    async fn judge(&mut self, ran: &Ran) -> Judgement {
+        let (facts, look) = match tree::look(&self.job.worktree, &self.job.base).await {
+            Ok((facts, look)) => (Some(facts), Some(look)),
             Err(error) => {
                 tracing::warn!(worktree = %self.job.worktree.display(), %error, "the tree could not be looked at");
-                None
+                (None, None)
             }
         };
+        self.look = look;
         let expect = if self.job.task.kind.edits() {
             Expect::Change
         } else {

@@ -51,7 +51,7 @@ fn version_2_limits_are_spelled_for_the_kernel() {
     assert_eq!(read("memory.max"), "2147483648");
     assert_eq!(read("memory.swap.max"), "0");
     assert_eq!(read("memory.oom.group"), "1");
-    assert_eq!(read("cpu.max"), "150000 100000");
+    assert_eq!(read("cpu.max"), "1500000 1000000");
     assert_eq!(read("pids.max"), "512");
     assert_eq!(enforced.memory, Some(Backend::CgroupV2));
     fs::write(
