@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::command::{budget, gateway, keys, models, route, usage};
+use crate::command::{budget, gateway, keys, models, route, sandbox, usage};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use maestria_kernel::Cost;
@@ -119,6 +119,11 @@ pub(crate) enum Verb {
     Policy {
         #[command(subcommand)]
         verb: Policy,
+    },
+    /// The sandbox that workers run in.
+    Sandbox {
+        #[command(subcommand)]
+        verb: sandbox::Sandbox,
     },
     /// Completions for a shell, on stdout.
     Completions {

@@ -15,6 +15,7 @@ pub(crate) mod models;
 mod policy;
 pub(crate) mod route;
 mod run;
+pub(crate) mod sandbox;
 pub(crate) mod usage;
 
 use crate::{
@@ -161,6 +162,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Agents { verb } => agents::execute(context, verb).await,
         Verb::Doctor(output) => doctor::execute(context, output.json).await,
         Verb::Gateway(args) => gateway::execute(context, args).await,
+        Verb::Sandbox { verb } => sandbox::execute(context, verb).await,
         Verb::Usage(args) => usage::execute(context, args).await,
         Verb::Budget { verb } => budget::execute(context, verb.as_ref()).await,
         Verb::Keys { verb } => keys::execute(context, verb).await,

@@ -13,5 +13,5 @@ pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_
 pub use config::{Config, ConfigError, Sources, Workflows};
 pub use doctor::{DoctorLine, Level, doctor};
 pub use maestria_engine::{EngineError, Leave, Patience};
-pub use maestria_sandbox::{path, policy};
+pub use maestria_sandbox::{self as sandbox, path, policy};
 pub use recordings::replay;

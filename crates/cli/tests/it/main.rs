@@ -8,4 +8,5 @@ mod policy;
 mod process;
 mod questions;
 mod real_workers;
+mod sandbox;
 mod workers;
