@@ -16,9 +16,19 @@ pub(crate) fn run() -> anyhow::Result<()> {
         println!("contract: SKIPPED, the real agent CLIs are not installed (npm is missing); nothing was proved");
         return Ok(());
     }
-    let filter = "(package(maestria-testkit) and test(real_cli)) or (package(maestria-agents) and test(/^real::/))";
+    let filter = "(package(maestria-testkit) and test(real_cli)) or (package(maestria-agents) and test(/^real::/)) \
+                  or (package(maestria-cli) and test(/^real_workers::/))";
     let status = Command::new(env!("CARGO"))
-        .args(["nextest", "run", "-p", "maestria-testkit", "-p", "maestria-agents"])
+        .args([
+            "nextest",
+            "run",
+            "-p",
+            "maestria-testkit",
+            "-p",
+            "maestria-agents",
+            "-p",
+            "maestria-cli",
+        ])
         .args(["--status-level", "pass", "-E", filter])
         .status()
         .context("starting cargo nextest")?;

@@ -5,6 +5,7 @@
 //!
 //! Where to start reading: [`reader`], then one dialect ([`claude`]), then [`worker`].
 
+pub mod access;
 pub mod acp;
 pub mod asked;
 pub mod claude;
@@ -29,6 +30,7 @@ mod tests;
 pub mod text;
 pub mod worker;
 
-pub use config::{AgentConfig, Kind, Transport};
+pub use access::{Access, News, Switchboard};
+pub use config::{AgentConfig, Kind, Transport, Way};
 pub use reader::{Dialect, Reader};
 pub use worker::{CallPricing, CliAgent, Surroundings};

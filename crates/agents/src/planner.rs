@@ -6,7 +6,7 @@ use maestria_kernel::{
     Cost, Event, TaskId, Tokens,
     agent::Role,
     id::{AgentName, TaskKey},
-    model::{Message, ModelRef, ModelRequest},
+    model::{Caller, Message, ModelRef, ModelRequest},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind, graph},
     port::{Boxed, Models, Observer, PlanJob, Planner},
 };
@@ -53,10 +53,10 @@ impl Planning {
             return rules::review(job);
         }
         let has = |name: &AgentName| job.agents.iter().any(|a| &a.name == name && a.can(Role::Planner));
-        let Some((_, model)) = self.candidates.iter().find(|(name, _)| has(name)) else {
+        let Some((name, model)) = self.candidates.iter().find(|(name, _)| has(name)) else {
             return rules::plan(job, &files, "no agent of this run plans on a model");
         };
-        match self.ask(&*self.models, model, job, &files, observer).await {
+        match self.ask(name, model, job, &files, observer).await {
             Ok(plan) => plan,
             Err(because) => rules::plan(job, &files, &because),
         }
@@ -65,7 +65,7 @@ impl Planning {
     /// One call, and one more with the mistake named.
     async fn ask(
         &self,
-        models: &dyn Models,
+        name: &AgentName,
         model: &ModelRef,
         job: &PlanJob,
         files: &[String],
@@ -75,6 +75,12 @@ impl Planning {
         let mut mistake = String::new();
         for _ in 0..2 {
             let request = ModelRequest {
+                caller: Caller {
+                    run: Some(job.run),
+                    task: None,
+                    agent: Some(name.clone()),
+                    budget: job.request.budget,
+                },
                 model: model.clone(),
                 system: include_str!("../../../prompts/planner.md").to_owned(),
                 messages: messages.clone(),
@@ -84,13 +90,14 @@ impl Planning {
                 temperature_percent: None,
             };
             let begun = Instant::now();
-            let reply = models.call(request, &|_| {}).await.map_err(|e| e.to_string())?;
+            let reply = self.models.call(request, &|_| {}).await.map_err(|e| e.to_string())?;
             observer.observe(Event::ModelCalled {
                 task: None,
                 model: model.to_string(),
                 usage: reply.usage,
                 millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
                 scripted: reply.scripted,
+                request: reply.request.clone(),
             });
             let source = PlanSource::Model {
                 model: model.to_string(),

@@ -80,12 +80,3 @@ pub struct SignedIn {
     /// When it ends.
     pub expires_at: Option<At>,
 }
-
-/// A one-time code, for a link.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SignInCode {
-    /// The code.
-    pub code: String,
-    /// When it ends.
-    pub expires_at: At,
-}

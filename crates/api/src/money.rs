@@ -51,7 +51,7 @@ pub struct Budgets {
 
 /// Usage as comma-separated values, dollars with all six decimals; `by` names the first column.
 pub fn csv(by: &str, lines: &[UsageLine]) -> String {
-    let mut text = format!("{by},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms\n");
+    let mut text = format!("{by},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms,hits\n");
     for line in lines {
         let group = if line.group.contains([',', '"', '\n']) {
             format!("\"{}\"", line.group.replace('"', "\"\""))
@@ -61,8 +61,16 @@ pub fn csv(by: &str, lines: &[UsageLine]) -> String {
         let dollars = format!("{}.{:06}", line.cost.0 / 1_000_000, line.cost.0 % 1_000_000);
         let _ = writeln!(
             text,
-            "{group},{},{},{},{},{},{dollars},{},{},{}",
-            line.calls, line.failed, line.input, line.cached, line.output, line.p50_millis, line.p95_millis, line.p99_millis
+            "{group},{},{},{},{},{},{dollars},{},{},{},{}",
+            line.calls,
+            line.failed,
+            line.input,
+            line.cached,
+            line.output,
+            line.p50_millis,
+            line.p95_millis,
+            line.p99_millis,
+            line.hits
         );
     }
     text

@@ -76,7 +76,9 @@ impl Code {
             Self::BadJson | Self::UnknownField | Self::BadValue | Self::BadCursor | Self::BadId => 400,
             Self::Unauthorised | Self::BadCode => 401,
             Self::Forbidden | Self::ForeignOrigin | Self::ForeignHost => 403,
-            Self::UnknownPath | Self::UnknownRun | Self::UnknownTask | Self::UnknownDecision | Self::UnknownAgent => 404,
+            Self::UnknownPath | Self::UnknownRun | Self::UnknownTask | Self::UnknownDecision | Self::UnknownAgent => {
+                404
+            }
             Self::MethodNotAllowed => 405,
             Self::WrongState | Self::AlreadyDecided | Self::KeyReused => 409,
             Self::TooLarge => 413,

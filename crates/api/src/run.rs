@@ -1,11 +1,6 @@
 //! Runs.
 
-use maestria_kernel::{
-    Cost, Run, TaskId,
-    plan::Estimate,
-    port::RunRow,
-    progress::Progress,
-};
+use maestria_kernel::{Cost, Run, TaskId, plan::Estimate, port::RunRow, progress::Progress};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

@@ -1,11 +1,6 @@
 //! Workers: who is at work now.
 
-use maestria_kernel::{
-    At, ReviewId, RunId, TaskId, TaskKey, Usage,
-    agent::Vendor,
-    id::AgentName,
-    plan::Estimate,
-};
+use maestria_kernel::{At, ReviewId, RunId, TaskId, TaskKey, Usage, agent::Vendor, id::AgentName, plan::Estimate};
 use serde::{Deserialize, Serialize};
 
 /// One worker.

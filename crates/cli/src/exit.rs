@@ -25,6 +25,8 @@ pub(crate) enum Exit {
     Waiting,
     /// A defect of Maestria.
     Bug,
+    /// What a program that was run for the caller ended with.
+    Program(u8),
 }
 
 impl From<Exit> for ExitCode {
@@ -39,6 +41,7 @@ impl From<Exit> for ExitCode {
             Exit::Paused => 8,
             Exit::Waiting => 9,
             Exit::Bug => 70,
+            Exit::Program(code) => code,
         })
     }
 }

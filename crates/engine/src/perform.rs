@@ -154,6 +154,7 @@ async fn dispatch(
                 base,
                 evidence: evidence(run, task),
                 guidance: task.guidance.clone(),
+                budget: run.budget,
             };
             ports.agents.perform(job, observer).await
         }
@@ -211,6 +212,7 @@ async fn review(ports: &Ports, run: &Run, id: maestria_kernel::ReviewId, observe
                 checkout,
                 diff,
                 artefacts: PathBuf::from(&request.workspace).join("reviews").join(id.to_string()),
+                budget: run.budget,
             };
             let opinion = ports.agents.review(job, observer).await;
             ports.repository.release(run, id).await;

@@ -113,6 +113,13 @@ pub(crate) enum Refusal {
     Books(#[from] StoreError),
 }
 
+impl Refusal {
+    /// Whether it is the run's own budget that is short.
+    pub(crate) fn is_of_run(&self) -> bool {
+        matches!(self, Self::Short { short, .. } if short.scope.starts_with("run "))
+    }
+}
+
 /// Told when an account passes its alert, once a day.
 pub type OnAlert = Arc<dyn Fn(&Account) + Send + Sync>;
 
@@ -221,6 +228,11 @@ impl Budgets {
                 }
             }
         }
+    }
+
+    /// Takes nothing, for what costs nothing and is booked all the same.
+    pub(crate) async fn nothing(&self) -> Result<Hold, Refusal> {
+        self.take(Vec::new(), Cost::ZERO).await
     }
 
     fn take_leased(&self, hold: &Hold) -> bool {

@@ -1,23 +1,31 @@
 //! The gateway in process: the kernel's port on the same path that calls over HTTP take.
 
 use crate::{
-    attempt::{self, GaveUp, Target},
+    attempt::{self, Begun, GaveUp, Target},
     core::{Core, Setup},
+    key::Who,
     provider::{ConfigError, Failure, Opened, Provider},
     route::{self, Decision, Lost, Warm, Wish},
+    service::Service,
+    tally::Tally,
     wire::{Answer, Ask, Piece},
 };
 use maestria_kernel::{
-    Usage,
+    ledger::CallRow,
     model::{ModelError, ModelReply, ModelRequest},
     port::{Boxed, Models},
 };
 use std::{fmt, sync::Arc};
 
+/// The client that calls in process go by.
+const CLIENT: &str = "native";
+
 /// All providers behind the kernel's port.
 #[derive(Clone)]
 pub struct Gateway {
     core: Arc<Core>,
+    /// Keeps budgets and books; without it nothing is counted.
+    service: Option<Arc<Service>>,
 }
 
 impl fmt::Debug for Gateway {
@@ -29,14 +37,23 @@ impl fmt::Debug for Gateway {
 }
 
 impl Gateway {
-    /// A gateway to these providers. Nothing is called yet.
+    /// A gateway to these providers, without books. Nothing is called yet.
     ///
     /// # Errors
     /// [`ConfigError`] for the first provider that cannot be used as it is configured.
     pub fn new(setup: Setup) -> Result<Self, ConfigError> {
         Ok(Self {
             core: Arc::new(Core::new(setup)?),
+            service: None,
         })
+    }
+
+    /// The same lanes, budgets and books that a service has.
+    pub fn of(service: Arc<Service>) -> Self {
+        Self {
+            core: service.core.clone(),
+            service: Some(service),
+        }
     }
 
     /// Decides about a bare prompt, without calling anybody.
@@ -47,15 +64,86 @@ impl Gateway {
         route::explain(&self.core, &Warm::default(), wish)
     }
 
+    /// The first model that is configured by name and fits, as `provider/model`.
+    pub fn find(&self, fits: impl Fn(&str) -> bool) -> Option<String> {
+        let all = self.core.all_targets();
+        let found = all
+            .iter()
+            .find(|t| fits(t.model.rsplit('/').next().unwrap_or(&t.model)))?;
+        Some(self.core.name(found))
+    }
+
+    /// Whether some provider of these dialects takes any model.
+    pub fn takes_any(&self, dialects: &[&str]) -> bool {
+        let fits = |p: &Provider| p.dialect().is_some_and(|d| dialects.contains(&d.name()));
+        self.core
+            .providers
+            .iter()
+            .any(|p| fits(p) && !p.is_scripted() && p.takes_any())
+    }
+
+    /// Whether a name leads to a model.
+    pub fn knows(&self, name: &str) -> bool {
+        self.core.route_named(name).is_some() || !self.core.targets_named(name).is_empty()
+    }
+
     async fn ask(
         &self,
         request: ModelRequest,
         on_text: &(dyn Fn(&str) + Send + Sync),
     ) -> Result<ModelReply, ModelError> {
         let core = &self.core;
-        let named = |p: &Provider| p.name == request.model.provider;
-        let Some(provider) = core.providers.iter().position(named) else {
-            let names: Vec<&str> = core.providers.iter().map(|p| p.name.as_str()).collect();
+        let target = self.target(&request)?;
+        let provider = &core.providers[target.provider];
+        let ask = Arc::new(Ask::from(&request));
+        let (outgoing, losses) = provider.write(&ask);
+        let mut tally = self.tally(&request, &target, outgoing.body.len()).await?;
+        let prepare = |_: &Target| Ok((outgoing.clone(), losses.clone(), Some(ask.clone())));
+        let begun = attempt::open(core, std::slice::from_ref(&target), prepare).await;
+        let Begun {
+            opened,
+            retries,
+            under_way,
+            ..
+        } = begun.map_err(|GaveUp { failure, retries }| {
+            if let Some(tally) = &mut tally {
+                tally.gave_up(&failure.provider, retries, &failure.told());
+            }
+            ModelError::from(failure)
+        })?;
+        if let Some(tally) = &mut tally {
+            tally.answered_by(
+                &provider.name,
+                &target.model,
+                core.price(&target),
+                retries,
+                Some(under_way),
+            );
+        }
+        let answer = hear(opened, provider.dialect(), on_text, tally.as_mut()).await;
+        let answer = answer.map_err(|failure| ModelError::from(failure.named(&provider.name, None)))?;
+        let counts = answer.counts.unwrap_or_default();
+        let invalid = |detail| ModelError::Invalid {
+            provider: provider.name.clone(),
+            detail,
+        };
+        let mut reply = answer.into_reply().map_err(invalid)?;
+        match tally {
+            // What the run is told is what the books say.
+            Some(mut tally) => {
+                reply.request = Some(tally.request().to_owned());
+                reply.usage = tally.settle();
+            }
+            None => reply.usage.cost = core.price(&target).cost(&counts),
+        }
+        reply.scripted = provider.is_scripted();
+        Ok(reply)
+    }
+
+    fn target(&self, request: &ModelRequest) -> Result<Target, ModelError> {
+        let providers = &self.core.providers;
+        let Some(provider) = providers.iter().position(|p| p.name == request.model.provider) else {
+            let names: Vec<&str> = providers.iter().map(|p| p.name.as_str()).collect();
             let wanted = &request.model.provider;
             let detail = format!(
                 "no provider `{wanted}` is configured; configured are: {}",
@@ -63,32 +151,25 @@ impl Gateway {
             );
             return Err(ModelError::Unknown { detail });
         };
-        let target = Target {
+        Ok(Target {
             provider,
             model: request.model.model.clone(),
+        })
+    }
+
+    /// The meter of a call, with its worst case taken from the budgets.
+    async fn tally(&self, request: &ModelRequest, target: &Target, sent: usize) -> Result<Option<Tally>, ModelError> {
+        let Some(service) = &self.service else { return Ok(None) };
+        let who = Who::of(CLIENT.to_owned(), &request.caller);
+        let hold = service.take_one(&who, target, sent, request.max_tokens.into()).await?;
+        let row = CallRow {
+            at: service.now(),
+            request: uuid::Uuid::now_v7().simple().to_string(),
+            asked: request.model.to_string(),
+            reason: "asked for by a native agent".to_owned(),
+            ..CallRow::default()
         };
-        let ask = Arc::new(Ask::from(&request));
-        let prepare = |_: &Target| {
-            let (outgoing, losses) = core.providers[provider].write(&ask);
-            Ok((outgoing, losses, Some(ask.clone())))
-        };
-        let begun = attempt::open(core, std::slice::from_ref(&target), prepare).await;
-        let begun = begun.map_err(|GaveUp { failure, .. }| ModelError::from(failure))?;
-        let name = &core.providers[provider].name;
-        let answer = hear(begun.opened, core.providers[provider].dialect(), on_text).await;
-        let answer = answer.map_err(|failure| ModelError::from(failure.named(name, None)))?;
-        let counts = answer.counts.unwrap_or_default();
-        let invalid = |detail| ModelError::Invalid {
-            provider: name.clone(),
-            detail,
-        };
-        let mut reply = answer.into_reply().map_err(invalid)?;
-        reply.usage = Usage {
-            cost: core.price(&target).cost(&counts),
-            ..reply.usage
-        };
-        reply.scripted = core.providers[provider].is_scripted();
-        Ok(reply)
+        Ok(Some(Tally::new(service.budgets.clone(), hold, row, sent, &who)))
     }
 }
 
@@ -97,9 +178,13 @@ async fn hear(
     opened: Opened,
     dialect: Option<crate::wire::Dialect>,
     on_text: &(dyn Fn(&str) + Send + Sync),
+    mut tally: Option<&mut Tally>,
 ) -> Result<Answer, Failure> {
     let mut answer = Answer::default();
     let mut take = |pieces: Vec<Piece>| {
+        if let Some(tally) = &mut tally {
+            tally.pieces(&pieces);
+        }
         for piece in pieces {
             if let Piece::Text(text) = &piece {
                 on_text(text);
@@ -120,11 +205,20 @@ async fn hear(
             }
         }
     }
-    match answer.fault.take() {
-        Some(fault) => Err(Failure::of_fault(fault)),
-        None if answer.stop.is_none() => Err(Failure::provider("the answer ended before it was whole")),
-        None => Ok(answer),
+    let failure = match answer.fault.take() {
+        Some(fault) => Failure::of_fault(fault),
+        None if answer.stop.is_none() => Failure::provider("the answer ended before it was whole"),
+        None => {
+            if let Some(tally) = tally {
+                tally.done();
+            }
+            return Ok(answer);
+        }
+    };
+    if let Some(tally) = tally {
+        tally.failed(&failure.told());
     }
+    Err(failure)
 }
 
 impl Models for Gateway {

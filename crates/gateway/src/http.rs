@@ -74,14 +74,14 @@ impl Server {
     ///
     /// # Errors
     /// [`ListenError`].
-    pub async fn bind(address: SocketAddr, service: Service, bounds: Bounds) -> Result<Self, ListenError> {
+    pub async fn bind(address: SocketAddr, service: Arc<Service>, bounds: Bounds) -> Result<Self, ListenError> {
         if service.rules.auth == Auth::None && !address.ip().is_loopback() {
             return Err(ListenError::Open(address));
         }
         let bound = TcpListener::bind(address).await;
         Ok(Self {
             listener: bound.map_err(|source| ListenError::Bind { address, source })?,
-            service: Arc::new(service),
+            service,
             bounds,
         })
     }

@@ -1,8 +1,10 @@
 //! Clients' keys: made once, shown once, kept as a hash.
 
+use crate::pass::Pass;
 use maestria_kernel::{
     At, Cost,
     ledger::{ClientKey, Ledger},
+    model::Caller,
     port::StoreError,
 };
 use ring::{
@@ -12,7 +14,7 @@ use ring::{
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -78,7 +80,7 @@ pub fn random() -> Result<String, KeyError> {
     Ok(format!("{PREFIX}{}", hex(&random)))
 }
 
-fn hash(key: &str) -> String {
+pub(crate) fn hash(key: &str) -> String {
     hex(digest::digest(&digest::SHA256, key.as_bytes()).as_ref())
 }
 
@@ -93,14 +95,38 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Who asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Who {
     pub(crate) client: String,
     pub(crate) run: Option<String>,
     pub(crate) task: Option<String>,
     pub(crate) agent: Option<String>,
     pub(crate) project: Option<String>,
+    /// The most that the client may cost a day, if not what is usual.
     pub(crate) budget: Option<Cost>,
+    /// The most that the run may cost, if not what is usual.
+    pub(crate) run_budget: Option<Cost>,
+    /// The pass it came with.
+    pub(crate) pass: Option<Arc<Pass>>,
+}
+
+impl Who {
+    /// Names one key, and nothing but it.
+    pub(crate) fn tenant(&self) -> String {
+        format!("{:?}", (&self.client, &self.run, &self.task, &self.agent))
+    }
+
+    /// Somebody who calls for a run.
+    pub(crate) fn of(client: String, caller: &Caller) -> Self {
+        Self {
+            client,
+            run: caller.run.map(|run| run.to_string()),
+            task: caller.task.map(|task| task.to_string()),
+            agent: caller.agent.as_ref().map(ToString::to_string),
+            run_budget: caller.budget,
+            ..Self::default()
+        }
+    }
 }
 
 impl From<ClientKey> for Who {
@@ -112,6 +138,7 @@ impl From<ClientKey> for Who {
             agent: key.agent,
             project: key.project,
             budget: key.budget,
+            ..Self::default()
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod attempt;
 mod budget;
+mod cache;
 mod catalogue;
 mod core;
 mod gateway;
@@ -15,6 +16,7 @@ mod http;
 pub mod key;
 mod lane;
 mod limit;
+mod pass;
 mod provider;
 mod question;
 mod relay;
@@ -25,11 +27,13 @@ pub mod wire;
 
 pub use self::core::Setup;
 pub use budget::{BudgetConfig, Exhausted, OnAlert};
+pub use cache::{CacheConfig, CacheStatus, SemanticConfig};
 pub use catalogue::{Catalogue, Model, Price, Quality};
 pub use gateway::Gateway;
 pub use http::{Bounds, ListenError, Server};
 pub use lane::{Balance, LaneStatus};
 pub use limit::Rate;
+pub use pass::{Issued, PassFor, PassNews};
 pub use provider::{ConfigError, Patience, ProviderConfig};
 pub use route::{Candidate, Decision, Lost, Policy, Route, Wish};
 pub use service::{Auth, OnLoss, Outside, Rules, Service};

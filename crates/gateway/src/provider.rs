@@ -204,6 +204,11 @@ impl Provider {
         self.models.iter().any(|m| m == model || m == "*") || (self.is_scripted() && model == "script")
     }
 
+    /// Whether it takes any model's name.
+    pub(crate) fn takes_any(&self) -> bool {
+        self.models.iter().any(|m| m == "*")
+    }
+
     /// Whether its answers come from a script.
     pub(crate) const fn is_scripted(&self) -> bool {
         matches!(self.way, Way::Playbook(_))

@@ -40,6 +40,8 @@ pub(crate) struct Question {
     pub(crate) query: &'static str,
     /// The most tokens to answer with.
     pub(crate) max_tokens: Option<u64>,
+    /// No answer that was given before will do.
+    pub(crate) fresh: bool,
     model_at: Option<Range<usize>>,
     usage: UsageWish,
     ask: OnceLock<Result<Arc<Ask>, Unreadable>>,
@@ -134,6 +136,7 @@ impl Question {
             stream,
             array: door.array,
             query: door.query,
+            fresh: false,
             max_tokens: count(peek.max_completion_tokens)
                 .or_else(|| count(peek.max_tokens))
                 .or_else(|| count(peek.max_output_tokens))

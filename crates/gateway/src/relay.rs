@@ -2,11 +2,12 @@
 //! is read ahead of the client, and a client that leaves ends the provider's stream.
 
 use crate::{
+    cache::Lead,
     provider::{Chunk, Failure, Stream},
     tally::Tally,
     wire::{Dialect, Piece, Writer, sse},
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 
 /// How the provider's stream becomes the client's.
@@ -29,9 +30,32 @@ pub(crate) struct Relay {
     request: String,
     tally: Tally,
     ended: bool,
+    /// What has passed, to be kept.
+    record: Option<(Lead, BytesMut)>,
 }
 
 impl Relay {
+    /// Keeps the answer once it is whole.
+    pub(crate) fn keep(&mut self, lead: Lead) {
+        self.record = Some((lead, BytesMut::new()));
+    }
+
+    /// Writes down what passes; not beyond what will be kept.
+    fn record(&mut self, bytes: &[u8]) {
+        let Some((lead, record)) = &mut self.record else { return };
+        if record.len() + bytes.len() > lead.longest() {
+            self.record = None;
+        } else {
+            record.extend_from_slice(bytes);
+        }
+        if self.ended
+            && let Some((lead, record)) = self.record.take()
+            && self.tally.is_ok()
+        {
+            lead.keep(record.freeze(), self.tally.model());
+        }
+    }
+
     pub(crate) fn same(mut stream: Stream, face: Dialect, request: String, hides_usage: bool, tally: Tally) -> Self {
         stream.skim_from_now();
         let manner = if hides_usage {
@@ -46,6 +70,7 @@ impl Relay {
             request,
             tally,
             ended: false,
+            record: None,
         }
     }
 
@@ -57,17 +82,29 @@ impl Relay {
             request,
             tally,
             ended: false,
+            record: None,
         }
     }
 
     /// The next bytes for the client; `None` when there are no more.
     pub(crate) async fn next(&mut self) -> Option<Bytes> {
         while !self.ended {
-            let bytes = match self.stream.next().await {
+            let next = match self.tally.pass() {
+                None => self.stream.next().await,
+                Some(pass) => {
+                    let pass = pass.clone();
+                    tokio::select! {
+                        next = self.stream.next() => next,
+                        () = pass.over() => Err(Failure::withdrawn()),
+                    }
+                }
+            };
+            let bytes = match next {
                 Ok(Some(chunk)) => self.pass(chunk),
                 Ok(None) => self.finish(),
                 Err(failure) => self.break_off(&failure),
             };
+            self.record(&bytes);
             if !bytes.is_empty() {
                 return Some(bytes);
             }

@@ -2,16 +2,19 @@
 //! cost.
 
 mod answer;
+mod cached;
 
 pub(crate) use answer::{Answered, Body};
 
 use crate::{
     attempt::{self, GaveUp, Prepared, Target},
     budget::{BudgetConfig, Budgets, Charge, Exhausted, Hold, OnAlert, Refusal},
+    cache::{Cache, CacheConfig, CacheStatus},
     core::{Core, Setup},
-    key::{Seen, Who},
+    key::{KeyError, Seen, Who},
     lane::LaneStatus,
     limit::{Limits, Rate},
+    pass::{Issued, PassFor, PassNews, Passes},
     provider::{ConfigError, Failure},
     question::{Question, Wanted},
     route::{self, Decision, Features, Lost, Warm, Wish},
@@ -20,10 +23,12 @@ use crate::{
 };
 use maestria_kernel::{
     At, Cost,
-    ledger::{Ledger, Scope},
+    ledger::{CallRow, Ledger, Scope},
+    model::ModelError,
     port::StoreError,
 };
 use std::{fmt, sync::Arc, time::Instant};
+use tokio::sync::mpsc;
 
 /// Who may ask.
 #[derive(Clone, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub enum Auth {
     Token(String),
     /// Everybody who reaches the socket.
     None,
+    /// Who was issued a pass by this process.
+    Passes,
 }
 
 impl fmt::Debug for Auth {
@@ -42,6 +49,7 @@ impl fmt::Debug for Auth {
             Self::Keys => "Keys",
             Self::Token(_) => "Token(…)",
             Self::None => "None",
+            Self::Passes => "Passes",
         })
     }
 }
@@ -67,16 +75,20 @@ pub struct Rules {
     pub rate: Rate,
     /// What happens to fields that cannot be carried.
     pub on_loss: OnLoss,
+    /// Which answers are given again.
+    pub cache: CacheConfig,
 }
 
 /// The gateway as it serves others.
 pub struct Service {
-    pub(crate) core: Core,
+    pub(crate) core: Arc<Core>,
     pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) rules: Rules,
     pub(crate) budgets: Arc<Budgets>,
     limits: Limits,
     seen: Seen,
+    cache: Option<Arc<Cache>>,
+    passes: Arc<Passes>,
     warm: Warm,
     now: Arc<dyn Fn() -> At + Send + Sync>,
 }
@@ -117,7 +129,7 @@ impl Service {
     /// # Errors
     /// [`ConfigError`] for the first thing that cannot be used as it is configured.
     pub fn new(setup: Setup, rules: Rules, outside: Outside) -> Result<Self, ConfigError> {
-        let core = Core::new(setup)?;
+        let core = Arc::new(Core::new(setup)?);
         let alert = rules.budget.alert_percent;
         let budgets = Budgets::new(outside.ledger.clone(), outside.owner, alert, outside.on_alert);
         Ok(Self {
@@ -126,6 +138,8 @@ impl Service {
             budgets: Arc::new(budgets),
             limits: Limits::new(rules.rate),
             seen: Seen::default(),
+            passes: Arc::default(),
+            cache: Cache::new(rules.cache.clone()),
             warm: Warm::default(),
             now: outside.now,
             rules,
@@ -139,6 +153,19 @@ impl Service {
     /// Gives back what is leased, and waits until all is on disk.
     pub async fn close(&self) {
         self.budgets.close().await;
+    }
+
+    /// Issues a pass, and what will be told of its calls.
+    ///
+    /// # Errors
+    /// [`KeyError::Random`].
+    pub fn issue(&self, what: PassFor) -> Result<(Issued, mpsc::UnboundedReceiver<PassNews>), KeyError> {
+        self.passes.issue(what)
+    }
+
+    /// How the cache was used; `None` where there is none.
+    pub fn cache_status(&self) -> Option<CacheStatus> {
+        self.cache.as_ref().map(|cache| cache.status())
     }
 
     /// The state of every lane.
@@ -167,21 +194,49 @@ impl Service {
             client: name.to_owned(),
             ..Who::default()
         };
+        if let Some(who) = given.and_then(|given| self.passes.whose(given)) {
+            return Ok(Some(who));
+        }
         match (&self.rules.auth, given) {
             (Auth::None, _) => Ok(Some(local("local"))),
             (Auth::Token(token), Some(given)) if is_same(token, given) => Ok(Some(local("token"))),
             (Auth::Keys, Some(given)) => self.seen.whose(&*self.ledger, given).await,
-            (Auth::Token(_) | Auth::Keys, _) => Ok(None),
+            (Auth::Token(_) | Auth::Keys | Auth::Passes, _) => Ok(None),
         }
     }
 
-    /// Answers a question.
+    /// Answers a question; not beyond the end of the pass that it came with.
     pub(crate) async fn answer(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
-        let started = Instant::now();
+        let Some(pass) = &who.pass else {
+            return self.attend(question, who).await;
+        };
+        tokio::select! {
+            answered = self.attend(question, who) => answered,
+            () = pass.over() => Err(Failure::withdrawn().told()),
+        }
+    }
+
+    async fn attend(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
         self.limits.admit(&who.client, question.body.len() as u64 / 4).await?;
+        let keyed = self.cache.as_ref().and_then(|c| Some((c, c.key(question, who)?)));
+        match keyed {
+            Some((cache, key)) => self.through(cache, key, question, who).await,
+            None => self.call(question, who).await,
+        }
+    }
+
+    /// Sends a question to a provider.
+    async fn call(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
+        let started = Instant::now();
         let decision = self.decide(question, who)?;
         let (decision, hold) = self.take(question, who, decision).await?;
-        let mut tally = Tally::new(self.budgets.clone(), hold, question, who, started);
+        let row = CallRow {
+            at: question.at,
+            request: question.id.clone(),
+            asked: question.model.clone(),
+            ..CallRow::default()
+        };
+        let mut tally = Tally::new(self.budgets.clone(), hold, row, question.body.len(), who).since(started);
         tally.because(&decision.reason);
         let prepare = |target: &Target| self.prepare(question, target);
         let begun = match attempt::open(&self.core, &decision.targets, prepare).await {
@@ -202,6 +257,9 @@ impl Service {
             begun.retries,
             Some(begun.under_way),
         );
+        if provider.is_scripted() {
+            tally.scripted();
+        }
         self.note_warm(question, who, target);
         answer::build(
             question,
@@ -224,7 +282,11 @@ impl Service {
                 Features::of_text("", "", question.body.len() as u64 / 4)
             }
         };
-        let decided = route::decide(&self.core, &self.warm, &question.model, features);
+        let mut decided = route::decide(&self.core, &self.warm, &question.model, features);
+        let stand_in = who.pass.as_ref().and_then(|pass| pass.stand_in.as_deref());
+        if let (Err(Lost::Unknown { .. }), Some(stand_in)) = (&decided, stand_in) {
+            decided = self.decide_for(stand_in, question, who);
+        }
         if let Some(error) = unreadable {
             return Err(Fault::new(Kind::Invalid, error.to_string()));
         }
@@ -232,6 +294,21 @@ impl Service {
             Lost::Unknown { .. } => Fault::new(Kind::NotFound, lost.to_string()),
             Lost::Needs(_) => Fault::new(Kind::Invalid, lost.to_string()),
         })
+    }
+
+    /// Where a question goes that asks for a model which nobody serves, when another may stand in for it.
+    fn decide_for(&self, stand_in: &str, question: &Question, who: &Who) -> Result<Decision, Lost> {
+        let features = || match question.ask() {
+            Ok(ask) => Features::of(&ask, question.body.len(), &who.client),
+            Err(_) => Features::of_text("", "", question.body.len() as u64 / 4),
+        };
+        let decision = route::decide(&self.core, &self.warm, stand_in, features)?;
+        let asked = &question.model;
+        let reason = format!(
+            "nobody serves `{asked}`, so {stand_in} stands in for it: {}",
+            decision.reason
+        );
+        Ok(Decision { reason, ..decision })
     }
 
     /// Decides about a bare prompt, without calling anybody.
@@ -298,7 +375,27 @@ impl Service {
                 ));
             }
         }
+        if let Some(pass) = &who.pass {
+            let (because, of_run) = (refusal.to_string(), refusal.is_of_run());
+            pass.tell(PassNews::Refused { because, of_run });
+        }
         Err(Fault::new(Kind::Unpaid, refusal.to_string()))
+    }
+
+    /// Takes the worst case of a call to one model, made in process.
+    pub(crate) async fn take_one(
+        &self,
+        who: &Who,
+        target: &Target,
+        sent: usize,
+        most_output: u64,
+    ) -> Result<Hold, ModelError> {
+        let amount = self.core.price(target).worst(sent as u64, most_output);
+        let taken = self.take_for(who, std::slice::from_ref(target), amount).await;
+        taken.map_err(|refusal| ModelError::Unpaid {
+            of_run: refusal.is_of_run(),
+            detail: refusal.to_string(),
+        })
     }
 
     async fn take_for(&self, who: &Who, targets: &[Target], amount: Cost) -> Result<Hold, Refusal> {
@@ -317,7 +414,7 @@ impl Service {
         };
         add(Some(Scope::Day), budget.day);
         add(Some(Scope::Client(who.client.clone())), who.budget.or(budget.client));
-        add(who.run.clone().map(Scope::Run), budget.run);
+        add(who.run.clone().map(Scope::Run), who.run_budget.or(budget.run));
         add(who.task.clone().map(Scope::Task), budget.task);
         add(who.project.clone().map(Scope::Project), budget.project);
         let mut models: Vec<&str> = targets.iter().map(|t| t.model.as_str()).collect();

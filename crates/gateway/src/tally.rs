@@ -5,10 +5,10 @@ use crate::{
     catalogue::Price,
     key::Who,
     lane::UnderWay,
-    question::Question,
+    pass::{Pass, PassNews},
     wire::{Counts, Fault, Piece},
 };
-use maestria_kernel::{Cost, ledger::CallRow};
+use maestria_kernel::{Cost, Tokens, Usage, ledger::CallRow};
 use std::{sync::Arc, time::Instant};
 
 /// What a call uses, as far as it is known.
@@ -25,36 +25,55 @@ pub(crate) struct Tally {
     sent: u64,
     begun: bool,
     ended: bool,
+    scripted: bool,
+    pass: Option<Arc<Pass>>,
     _under_way: Option<UnderWay>,
 }
 
 impl Tally {
-    pub(crate) fn new(budgets: Arc<Budgets>, hold: Hold, question: &Question, who: &Who, started: Instant) -> Self {
+    /// The meter of a call for which `hold` was taken and of which `row` says who calls and what for; `sent` bytes go
+    /// out.
+    pub(crate) fn new(budgets: Arc<Budgets>, hold: Hold, row: CallRow, sent: usize, who: &Who) -> Self {
         let row = CallRow {
-            at: question.at,
-            request: question.id.clone(),
             client: who.client.clone(),
             run: who.run.clone(),
             task: who.task.clone(),
             agent: who.agent.clone(),
             project: who.project.clone(),
-            asked: question.model.clone(),
             outcome: "cancelled".to_owned(),
-            ..CallRow::default()
+            ..row
         };
         Self {
             budgets,
             hold: Some(hold),
             price: Price::FREE,
-            started,
+            started: Instant::now(),
             row,
             counts: None,
             content: 0,
-            sent: question.body.len() as u64,
+            sent: sent as u64,
             begun: false,
             ended: false,
+            scripted: false,
+            pass: who.pass.clone(),
             _under_way: None,
         }
+    }
+
+    /// Counts from an earlier moment on.
+    pub(crate) const fn since(mut self, started: Instant) -> Self {
+        self.started = started;
+        self
+    }
+
+    /// The pass the call came with.
+    pub(crate) const fn pass(&self) -> Option<&Arc<Pass>> {
+        self.pass.as_ref()
+    }
+
+    /// The answer comes from a script.
+    pub(crate) const fn scripted(&mut self) {
+        self.scripted = true;
     }
 
     /// Why it goes where it goes.
@@ -77,6 +96,19 @@ impl Tally {
         self.row.retries = retries;
         self.begun = true;
         self._under_way = under_way;
+    }
+
+    /// The answer of a model is given again: nothing was sent, and it is whole.
+    pub(crate) fn given_again(mut self, model: &str) {
+        let (provider, model) = model.split_once('/').unwrap_or(("", model));
+        provider.clone_into(&mut self.row.provider);
+        model.clone_into(&mut self.row.model);
+        self.done();
+    }
+
+    /// It has ended well.
+    pub(crate) fn is_ok(&self) -> bool {
+        self.ended && self.row.outcome == "ok"
     }
 
     /// Nobody answered.
@@ -136,6 +168,11 @@ impl Tally {
         &self.row.provider
     }
 
+    /// The call's id.
+    pub(crate) fn request(&self) -> &str {
+        &self.row.request
+    }
+
     /// The name of the model that answers, for a header.
     pub(crate) fn model(&self) -> String {
         format!("{}/{}", self.row.provider, self.row.model)
@@ -164,14 +201,22 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-impl Drop for Tally {
-    fn drop(&mut self) {
+impl Tally {
+    /// Settles: what the call used. Nothing counts any more afterwards.
+    pub(crate) fn settle(&mut self) -> Usage {
         let counts = if self.begun { self.counted() } else { Counts::default() };
         let cost = if self.begun {
             self.price.cost(&counts)
         } else {
             Cost::ZERO
         };
+        let usage = Usage {
+            input: Tokens(counts.input),
+            cached: Tokens(counts.cached),
+            output: Tokens(counts.output),
+            cost,
+        };
+        let Some(hold) = self.hold.take() else { return usage };
         let mut row = std::mem::take(&mut self.row);
         row.input = counts.input;
         row.cached = counts.cached;
@@ -180,8 +225,22 @@ impl Drop for Tally {
         row.reasoning = counts.reasoning;
         row.cost = cost;
         row.millis = millis(self.started);
-        if let Some(hold) = self.hold.take() {
-            self.budgets.settle(hold, cost, Some(row));
+        if let Some(pass) = self.pass.as_ref().filter(|_| usage != Usage::default()) {
+            pass.tell(PassNews::Called {
+                model: format!("{}/{}", row.provider, row.model),
+                usage,
+                millis: row.millis,
+                scripted: self.scripted,
+                request: row.request.clone(),
+            });
         }
+        self.budgets.settle(hold, cost, Some(row));
+        usage
+    }
+}
+
+impl Drop for Tally {
+    fn drop(&mut self) {
+        self.settle();
     }
 }

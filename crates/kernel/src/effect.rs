@@ -136,6 +136,7 @@ pub fn effects(run: &Run, event: &Event) -> Vec<Effect> {
         | Event::WorkerWarned { .. }
         | Event::WorkerMeasured { .. }
         | Event::ModelCalled { .. }
+        | Event::BudgetRefused { .. }
         | Event::ViolationRecorded { .. } => Vec::new(),
     }
 }

@@ -403,6 +403,19 @@ events! {
         /// The answer came from a script.
         #[serde(default)]
         scripted: bool,
+        /// The gateway's id of the call, where the gateway's books have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<String>,
+    };
+    /// A model call was refused because a budget has no room for it.
+    BudgetRefused "budget.refused" v 1 {
+        /// The task; `None` for the planner.
+        #[serde(default)]
+        task: Option<TaskId>,
+        /// Which budget, with the amounts.
+        because: String,
+        /// It is the run's own budget, which a person may raise.
+        of_run: bool,
     };
     /// A worker did or tried what it may not.
     ViolationRecorded "violation.recorded" v 1 {
@@ -428,6 +441,7 @@ impl Event {
                 | Self::WorkerWarned { .. }
                 | Self::WorkerMeasured { .. }
                 | Self::ModelCalled { .. }
+                | Self::BudgetRefused { .. }
                 | Self::ViolationRecorded { .. }
         )
     }

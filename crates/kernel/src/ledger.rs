@@ -228,6 +228,9 @@ pub struct UsageLine {
     pub calls: u64,
     /// Of them, those that failed.
     pub failed: u64,
+    /// Of them, those that the cache answered.
+    #[serde(default)]
+    pub hits: u64,
     /// Tokens sent.
     pub input: u64,
     /// Of them, cached.

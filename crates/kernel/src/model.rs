@@ -1,6 +1,9 @@
 //! Model calls as the kernel sees them: one request shape, whatever the provider's dialect.
 
-use crate::money::Usage;
+use crate::{
+    id::{AgentName, RunId, TaskId},
+    money::{Cost, Usage},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -90,9 +93,29 @@ pub struct Tool {
     pub parameters: Value,
 }
 
+/// Who calls a model: what the call counts for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// The run.
+    #[serde(default)]
+    pub run: Option<RunId>,
+    /// The task.
+    #[serde(default)]
+    pub task: Option<TaskId>,
+    /// The agent.
+    #[serde(default)]
+    pub agent: Option<AgentName>,
+    /// The most that the run may cost in all, as it stands now.
+    #[serde(default)]
+    pub budget: Option<Cost>,
+}
+
 /// A model call.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
+    /// Who calls.
+    #[serde(default)]
+    pub caller: Caller,
     /// Which model.
     pub model: ModelRef,
     /// The system prompt.
@@ -138,6 +161,9 @@ pub struct ModelReply {
     /// The answer came from a script.
     #[serde(default)]
     pub scripted: bool,
+    /// The gateway's id of the call, where its books have it.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 impl ModelReply {
@@ -196,6 +222,14 @@ pub enum ModelError {
         provider: String,
         /// What was wrong.
         detail: String,
+    },
+    /// A budget has no room for the call; it was not made.
+    #[error("{detail}")]
+    Unpaid {
+        /// Which budget, with the amounts.
+        detail: String,
+        /// It is the run's own budget, which a person may raise.
+        of_run: bool,
     },
     /// No such provider or model is configured.
     #[error("{detail}")]

@@ -11,7 +11,7 @@ use crate::{
     finding::Validation,
     id::{AgentName, CommitId, EffectId, ReviewId, RunId, Seq, SessionId, TaskId},
     model::{ModelError, ModelReply, ModelRequest},
-    money::Usage,
+    money::{Cost, Usage},
     outcome::Outcome,
     permission::Question,
     plan::{Plan, PlannedTask},
@@ -257,6 +257,8 @@ pub struct TaskJob {
     pub evidence: Vec<(String, String, String)>,
     /// What to heed besides the instructions.
     pub guidance: Vec<String>,
+    /// The most that the run may cost in all, as it stands now.
+    pub budget: Option<Cost>,
 }
 
 /// A change that an agent is to judge.
@@ -280,6 +282,8 @@ pub struct ReviewJob {
     pub diff: String,
     /// Where artefacts of the review are kept.
     pub artefacts: PathBuf,
+    /// The most that the run may cost in all, as it stands now.
+    pub budget: Option<Cost>,
 }
 
 /// What to do with a worker that runs.
@@ -391,6 +395,12 @@ pub trait Repository: Send + Sync {
 }
 
 // ---- models ---------------------------------------------------------------------------------------------------
+
+/// Turns texts into vectors: close ones mean nearly the same.
+pub trait Embedder: Send + Sync {
+    /// A vector for each text, in their order.
+    fn embed(&self, texts: Vec<String>) -> Boxed<'_, Result<Vec<Vec<f32>>, ModelError>>;
+}
 
 /// Model calls.
 pub trait Models: Send + Sync {

@@ -455,6 +455,7 @@ impl Run {
             | Event::WorkerWarned { .. }
             | Event::WorkerMeasured { .. }
             | Event::ModelCalled { .. }
+            | Event::BudgetRefused { .. }
             | Event::ViolationRecorded { .. } => self.observe(event),
         }
     }

@@ -10,17 +10,26 @@
 
 mod guard;
 mod namespace;
+mod nobody;
 mod parcel;
+mod prove;
+mod raise;
 mod shed;
+mod tree;
 
 use libc::c_int;
 
 use crate::control::{Failure, Report, Stage};
+use crate::layer::Layer;
 use crate::raw::{self, Side};
 use crate::spec::Tier;
+use crate::walls::Blueprint;
 use guard::Reach;
 pub(crate) use namespace::{IdMaps, granted as namespace_granted};
+use nobody::{NO_TREES, Trees};
 pub(crate) use parcel::{Label, Parcel};
+use prove::Proofs;
+pub(crate) use prove::UNPRIVILEGED;
 
 /// Most control groups a worker joins (one a hierarchy).
 pub(crate) const GROUPS: usize = 8;
@@ -45,6 +54,14 @@ pub(crate) struct Plan {
     pub(crate) groups: [Option<c_int>; GROUPS],
     pub(crate) rlimits: [Option<Rlimit>; RLIMITS],
     pub(crate) parcel: Label,
+    /// The sandbox; without, the worker is supervised and nothing more.
+    pub(crate) walls: Option<Blueprint>,
+}
+
+impl Plan {
+    fn removed(&self, layer: Layer) -> bool {
+        self.walls.is_some_and(|walls| walls.removed.has(layer))
+    }
 }
 
 /// Becomes the worker and executes its program: a return is always a failure, in whichever process it happened.
@@ -71,7 +88,11 @@ pub(crate) fn enter(plan: &Plan) -> std::io::Error {
 
 fn through_namespace(plan: &Plan) -> Result<(), Failure> {
     leave_session()?;
-    namespace::enter(&plan.maps)?;
+    let mut trees = NO_TREES;
+    match &plan.walls {
+        None => namespace::enter(&plan.maps)?,
+        Some(walls) => enter_walled(plan, walls, &mut trees)?,
+    }
     // The guard keeps the write end: its death, at whatever moment, is the end of the read end.
     let (guard_lives, guard_end) = raw::pipe().map_err(Stage::Fork.failed())?;
     match raw::fork().map_err(Stage::Fork.failed())? {
@@ -79,9 +100,20 @@ fn through_namespace(plan: &Plan) -> Result<(), Failure> {
         Side::Child => {
             raw::close(guard_end);
             die_with_parent();
+            if let Some(walls) = &plan.walls {
+                raise::around(walls, &mut trees)?;
+            }
             start_worker(plan, Reach::Namespace, guard_lives)
         }
     }
+}
+
+/// Somebody who owns nothing where that can be had, else the caller without the ids of others.
+fn enter_walled(plan: &Plan, walls: &Blueprint, trees: &mut Trees) -> Result<(), Failure> {
+    if walls.by_root && !walls.removed.has(Layer::Mounts) && nobody::become_nobody(walls, trees)? {
+        return Ok(());
+    }
+    namespace::enter_alone(&plan.maps)
 }
 
 fn through_subreaper(plan: &Plan) -> Result<(), Failure> {
@@ -101,12 +133,42 @@ fn start_worker(plan: &Plan, reach: Reach, guard_lives: c_int) -> Result<(), Fai
 }
 
 fn become_worker(plan: &Plan) -> Result<(), Failure> {
-    // SAFETY: no memory is involved. A session of its own: no controlling terminal, and a process group to interrupt.
-    raw::check(unsafe { libc::setsid() }).map_err(Stage::Session.failed())?;
+    if !plan.removed(Layer::Session) {
+        // SAFETY: no memory is involved. A session of its own: no controlling terminal, and a process group to interrupt.
+        raw::check(unsafe { libc::setsid() }).map_err(Stage::Session.failed())?;
+    }
     die_with_parent();
-    if plan.tier == Tier::Namespace {
+    if plan.tier == Tier::Namespace && plan.walls.is_none() {
         own_proc();
     }
+    if !plan.removed(Layer::Limits) {
+        limit(plan)?;
+    }
+    match &plan.walls {
+        None => raw::hide_descriptors(),
+        Some(walls) => wall_in(plan, walls)?,
+    }
+    raw::default_signals();
+    Ok(())
+}
+
+/// Raises what belongs to the process itself, each layer with its proof as soon as nothing later can answer in its place.
+fn wall_in(plan: &Plan, walls: &Blueprint) -> Result<(), Failure> {
+    raise::within(walls)?;
+    let mut proofs = Proofs::before_rules(walls, plan.parcel.variables());
+    raise::rules(walls)?;
+    proofs.after_rules(walls);
+    prove::leave_open();
+    if !walls.removed.has(Layer::Descriptors) {
+        raw::hide_descriptors();
+    }
+    proofs.after_hiding();
+    raise::filter(walls)?;
+    proofs.after_filter();
+    proofs.settle(walls, plan.channel)
+}
+
+fn limit(plan: &Plan) -> Result<(), Failure> {
     for group in plan.groups.iter().flatten() {
         raw::write(*group, b"0").map_err(Stage::Group.failed())?;
     }
@@ -118,8 +180,6 @@ fn become_worker(plan: &Plan) -> Result<(), Failure> {
         // SAFETY: the value outlives the call.
         raw::check(unsafe { libc::setrlimit(limit.resource as _, &raw const value) }).map_err(Stage::Limit.failed())?;
     }
-    raw::hide_descriptors();
-    raw::default_signals();
     Ok(())
 }
 

@@ -37,10 +37,18 @@ pub(crate) enum Stage {
     Reaper,
     Group,
     Limit,
+    Namespaces,
+    Loopback,
+    Tree,
+    Capabilities,
+    Landlock,
+    Seccomp,
+    /// What should stop the worker did not; the number is the set of missing layers.
+    Proof,
 }
 
 impl Stage {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 15] = [
         Self::Session,
         Self::Unshare,
         Self::Map,
@@ -49,6 +57,13 @@ impl Stage {
         Self::Reaper,
         Self::Group,
         Self::Limit,
+        Self::Namespaces,
+        Self::Loopback,
+        Self::Tree,
+        Self::Capabilities,
+        Self::Landlock,
+        Self::Seccomp,
+        Self::Proof,
     ];
 
     pub(crate) fn of(byte: u8) -> Option<Self> {
@@ -65,6 +80,13 @@ impl Stage {
             Self::Reaper => "becoming a subreaper",
             Self::Group => "joining the control group",
             Self::Limit => "setting resource limits",
+            Self::Namespaces => "making mount, network, ipc and uts namespaces",
+            Self::Loopback => "raising the worker's own loopback",
+            Self::Tree => "building the worker's file tree",
+            Self::Capabilities => "giving up capabilities",
+            Self::Landlock => "enforcing the file rules",
+            Self::Seccomp => "filtering system calls",
+            Self::Proof => "proving the sandbox",
         }
     }
 }
@@ -90,6 +112,8 @@ pub(crate) enum Report {
     Hello(c_int),
     /// A step before exec failed.
     Failed(Failure),
+    /// The layers of the sandbox that were proved, and what else is known of it.
+    Proved(c_int),
     /// The order was carried out.
     Done(u8),
     /// Processor time of the worker and what it reaped, milliseconds.
@@ -108,6 +132,7 @@ impl Report {
         let (tag, extra, value) = match self {
             Self::Hello(pid) => (b'h', 0, pid),
             Self::Failed(failure) => (b'!', failure.stage as u8, failure.errno),
+            Self::Proved(layers) => (b'p', 0, layers),
             Self::Done(order) => (b'd', order, 0),
             Self::Used(millis) => (b'u', 0, millis),
             Self::Exited(status) => (b'x', 0, status),
@@ -126,6 +151,7 @@ impl Report {
                 stage: Stage::of(bytes[1])?,
                 errno: value,
             }),
+            b'p' => Self::Proved(value),
             b'd' => Self::Done(bytes[1]),
             b'u' => Self::Used(value),
             b'x' => Self::Exited(value),

@@ -7,6 +7,9 @@
 //! This crate must never inherit the caller's environment, leave a descriptor open in a worker, call something "killed" which
 //! may still live, or claim a limit which nothing enforces.
 //!
+//! What a worker can touch is held by the [`Walls`] around it: sixteen [`Layer`]s, each proved by an attempt before the program
+//! runs. A worker that asked for them and does not get them all is not started.
+//!
 //! What a worker may do is decided before it does it, by [`policy`] for commands and [`path`] for files.
 //!
 //! Start reading at [`Supervised::spawn`] (`spawn.rs`), then `confine.rs` for what runs between fork and exec.
@@ -15,19 +18,25 @@
 mod confine;
 mod control;
 mod kin;
+mod layer;
 mod limits;
+mod net;
 pub mod path;
 pub mod policy;
 mod probe;
+mod profile;
 mod raw;
 mod spawn;
 mod spec;
 mod stray;
 mod supervised;
 mod usage;
+mod walls;
 
+pub use layer::{Layer, Layers};
 pub use limits::{Backend, Enforced, Limits};
-pub use probe::{Abilities, Ability, probe};
+pub use probe::{Abilities, Ability, probe, standing};
+pub use profile::{BadEndpoint, Endpoint, Network, Profile, Standing, Walls};
 pub use spawn::SpawnError;
 pub use spec::{Spec, Stdin, Tier};
 pub use stray::{MARKER, Stray, find_marked};

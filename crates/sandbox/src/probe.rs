@@ -7,8 +7,11 @@ use serde::Serialize;
 use crate::confine;
 use crate::limits::cgroup::Groups;
 use crate::limits::{Backend, Enforced, Limits};
+use crate::profile::{Profile, Standing, Walls};
+use crate::spawn::SpawnError;
 use crate::spawn::confine_hint;
-use crate::spec::Tier;
+use crate::spec::{Spec, Tier};
+use crate::supervised::Supervised;
 
 /// One ability, for a person to read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,7 +64,7 @@ const GROUPS_FIX: &str = "run where control groups can be made: as root with /sy
 
 /// Tries every ability for real; blocks for about half a second and starts short-lived processes.
 pub fn probe() -> Abilities {
-    let landlock_abi = trial::landlock_abi();
+    let landlock_abi = crate::raw::landlock::version();
     Abilities {
         tier: Tier::best(),
         isolation: isolation(),
@@ -72,6 +75,26 @@ pub fn probe() -> Abilities {
         landlock: landlock(landlock_abi),
         landlock_abi,
     }
+}
+
+/// Starts a worker that does nothing, in the strictest sandbox, and says which layers were proved. Needs a tokio runtime.
+///
+/// # Errors
+/// [`SpawnError`] when not even a degraded one can be started.
+pub async fn standing() -> Result<Standing, SpawnError> {
+    let mut spec = Spec::new("/bin/sh", "/");
+    spec.args = vec!["-c".into(), ":".into()];
+    spec.walls = Some(Walls {
+        allow_degraded: true,
+        ..Walls::new(Profile::review([]))
+    });
+    let worker = Supervised::spawn(spec)?;
+    let standing = worker.standing().cloned();
+    worker.wait().await;
+    standing.ok_or(SpawnError::Guard {
+        name: "trial".to_owned(),
+        source: std::io::ErrorKind::UnexpectedEof.into(),
+    })
 }
 
 fn works(finding: impl Into<String>) -> Ability {

@@ -1,5 +1,8 @@
 //! System calls usable between fork and exec: no allocation, no locks, errors as plain errno values.
 
+pub(crate) mod landlock;
+pub(crate) mod mount;
+
 use std::ffi::CStr;
 
 use libc::{c_int, c_long};
@@ -23,7 +26,7 @@ pub(crate) fn check(result: c_int) -> Result<c_int, Errno> {
     if result == -1 { Err(errno()) } else { Ok(result) }
 }
 
-fn check_long(result: c_long) -> Result<c_long, Errno> {
+pub(crate) fn check_long(result: c_long) -> Result<c_long, Errno> {
     if result == -1 { Err(errno()) } else { Ok(result) }
 }
 
@@ -64,6 +67,26 @@ pub(crate) fn pipe() -> Result<(c_int, c_int), Errno> {
 pub(crate) fn open(dir: c_int, path: &CStr, flags: c_int) -> Result<c_int, Errno> {
     // SAFETY: the path is NUL-terminated; no mode is needed because nothing is created.
     check(unsafe { libc::openat(dir, path.as_ptr(), flags | libc::O_CLOEXEC) })
+}
+
+/// A path that ends in a number, written into `buffer`, which must have room for it.
+pub(crate) fn numbered<'a>(buffer: &'a mut [u8; 32], prefix: &[u8], number: c_int) -> &'a CStr {
+    let mut digits = [0_u8; 10];
+    let mut rest = number.unsigned_abs();
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    let length = prefix.len() + digits.len() - first;
+    buffer[..prefix.len()].copy_from_slice(prefix);
+    buffer[prefix.len()..length].copy_from_slice(&digits[first..]);
+    buffer[length] = 0;
+    CStr::from_bytes_until_nul(buffer).unwrap_or(c"")
 }
 
 pub(crate) fn close(fd: c_int) {
@@ -109,6 +132,63 @@ pub(crate) fn send(fd: c_int, bytes: &[u8]) -> Result<(), Errno> {
         )
     };
     if count == -1 { Err(errno()) } else { Ok(()) }
+}
+
+/// Sends descriptors over a socket, with one byte that carries them.
+pub(crate) fn send_descriptors(socket: c_int, descriptors: &[c_int]) -> Result<(), Errno> {
+    // Aligned as a control message must be, with room for its head and sixteen descriptors.
+    let mut control = [0_u64; 2 + 8];
+    let mut byte = [0_u8];
+    let bytes = size_of_val(descriptors);
+    if bytes > 64 {
+        return Err(libc::EINVAL);
+    }
+    // SAFETY: all-zero bytes are a valid message; its parts outlive the call, and the control buffer has room for what is
+    // written, which was checked.
+    unsafe {
+        let mut part = libc::iovec {
+            iov_base: byte.as_mut_ptr().cast(),
+            iov_len: 1,
+        };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = libc::CMSG_SPACE(bytes as u32) as _;
+        let head = libc::CMSG_FIRSTHDR(&raw const message);
+        (*head).cmsg_level = libc::SOL_SOCKET;
+        (*head).cmsg_type = libc::SCM_RIGHTS;
+        (*head).cmsg_len = libc::CMSG_LEN(bytes as u32) as _;
+        std::ptr::copy_nonoverlapping(descriptors.as_ptr().cast(), libc::CMSG_DATA(head), bytes);
+        check_long(libc::sendmsg(socket, &raw const message, libc::MSG_NOSIGNAL) as c_long).map(|_| ())
+    }
+}
+
+/// Takes the descriptors that were sent over a socket, without waiting; they are close-on-exec.
+pub(crate) fn receive_descriptors(socket: c_int, places: &mut [c_int]) -> Result<usize, Errno> {
+    let mut control = [0_u64; 2 + 8];
+    let mut byte = [0_u8];
+    // SAFETY: as for sending; what the kernel has written is read only as far as it says, and copied into room that is there.
+    unsafe {
+        let mut part = libc::iovec {
+            iov_base: byte.as_mut_ptr().cast(),
+            iov_len: 1,
+        };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        check_long(libc::recvmsg(socket, &raw mut message, libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC) as c_long)?;
+        let head = libc::CMSG_FIRSTHDR(&raw const message);
+        if head.is_null() || (*head).cmsg_type != libc::SCM_RIGHTS {
+            return Ok(0);
+        }
+        let count = ((*head).cmsg_len as usize - libc::CMSG_LEN(0) as usize) / size_of::<c_int>();
+        let count = count.min(places.len());
+        std::ptr::copy_nonoverlapping(libc::CMSG_DATA(head).cast(), places.as_mut_ptr(), count);
+        Ok(count)
+    }
 }
 
 pub(crate) fn kill(pid: c_int, signal: c_int) -> Result<(), Errno> {

@@ -1,5 +1,7 @@
 //! Starting a worker: everything prepared before the fork, one closure after it, a handshake with the guard at the end.
 
+mod walled;
+
 use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::fs::File;
@@ -13,11 +15,13 @@ use std::time::Duration;
 
 use crate::confine::{self, IdMaps, Parcel, Plan};
 use crate::control::{Failure, REPORT, Report, Stage};
+use crate::layer::{Layer, Layers};
 use crate::limits::cgroup::Groups;
 use crate::limits::{Enforced, rlimit};
-use crate::spec::{Spec, Stdin, Tier};
+use crate::spec::{Spec, Stdin};
 use crate::stray::MARKER;
 use crate::supervised::{Start, Supervised};
+use walled::Walled;
 
 /// Why a worker could not be started. Nothing is left running after any of these.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +56,26 @@ pub enum SpawnError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The sandbox does not hold as asked for, so the program was never run.
+    #[error("worker {name:?} is not started: the sandbox lacks {missing} ({hint})")]
+    Walls {
+        /// The worker's name.
+        name: String,
+        /// The layers which do not hold.
+        missing: Layers,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The profile asks for something that cannot be given.
+    #[error("worker {name:?} is not started: its sandbox profile cannot be used ({hint})")]
+    Profile {
+        /// The worker's name.
+        name: String,
+        /// What to do about it.
+        hint: &'static str,
+        /// What is wrong.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The guard did not answer after the program was started; the worker was ended.
     #[error("guard of worker {name:?} did not answer (is the machine out of memory or processes?)")]
     Guard {
@@ -75,15 +99,21 @@ const HELLO: Duration = Duration::from_secs(10);
 
 /// Starts the worker; returns when its program is running. Needs a tokio runtime.
 pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
+    let tier = walled::tier(&spec);
+    let spec = walled::with_proxy(spec, tier);
     let prepare = |source| SpawnError::Prepare {
         name: spec.name.clone(),
         source,
     };
+    let unanswered = |source| SpawnError::Guard {
+        name: spec.name.clone(),
+        source,
+    };
     check_cwd(&spec)?;
-    let tier = spec.tier.unwrap_or_else(Tier::best);
     let mut enforced = Enforced::default();
     let groups = Groups::create(&spec.limits, &mut enforced);
     let doors = groups.open_doors().map_err(prepare)?;
+    let walls = walled::prepare(&spec, tier, groups.name())?;
     let parcel = pack(&spec)?;
     let (ours, theirs) = UnixStream::pair().map_err(prepare)?;
     let plan = Plan {
@@ -93,6 +123,7 @@ pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
         groups: numbers(&doors),
         rlimits: rlimit::choose(&spec.limits, tier, &mut enforced),
         parcel: parcel.label(),
+        walls: walls.as_ref().map(Walled::blueprint),
     };
     let mut command = command(&spec);
     // SAFETY: `enter` only makes system calls on data prepared above; see `confine.rs`.
@@ -102,21 +133,17 @@ pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
     drop((theirs, doors, parcel));
     ours.set_read_timeout(Some(HELLO)).map_err(prepare)?;
     let child = spawned.map_err(|source| refused(&spec, &ours, source))?;
-    let (keeper, early) = await_hello(&ours).map_err(|source| SpawnError::Guard {
-        name: spec.name.clone(),
-        source,
-    })?;
+    let (keeper, early) = await_hello(&ours, walls.is_some()).map_err(unanswered)?;
+    let standing = walls.map(|walls| walls.stand(&early)).transpose().map_err(unanswered)?;
     let start = Start {
         tier,
         keeper,
         groups,
         enforced,
+        standing,
         early,
     };
-    Supervised::new(spec.name.clone(), child, ours, start).map_err(|source| SpawnError::Guard {
-        name: spec.name,
-        source,
-    })
+    Supervised::new(spec.name.clone(), child, ours, start).map_err(unanswered)
 }
 
 fn check_cwd(spec: &Spec) -> Result<(), SpawnError> {
@@ -159,7 +186,15 @@ fn pack(spec: &Spec) -> Result<Parcel, SpawnError> {
         let arguments: Vec<&OsStr> = std::iter::once(spec.program.as_os_str())
             .chain(spec.args.iter().map(OsString::as_os_str))
             .collect();
-        Parcel::pack(program.as_os_str(), &arguments, &environment(spec)?)
+        let mut variables = environment(spec)?;
+        if spec
+            .walls
+            .as_ref()
+            .is_some_and(|walls| walls.removed.has(Layer::Environment))
+        {
+            variables.extend(walled::callers_variables());
+        }
+        Parcel::pack(program.as_os_str(), &arguments, &variables)
     });
     packed.map_err(|source| SpawnError::Exec {
         program: spec.program.clone(),
@@ -217,6 +252,14 @@ fn refused(spec: &Spec, channel: &UnixStream, source: io::Error) -> SpawnError {
         }
     }
     match failure {
+        Some(Failure {
+            stage: Stage::Proof,
+            errno,
+        }) => SpawnError::Walls {
+            name: spec.name.clone(),
+            missing: Layers(errno.unsigned_abs()),
+            hint: walled::HINT,
+        },
         Some(Failure { stage, errno }) => SpawnError::Confine {
             name: spec.name.clone(),
             step: stage.describe(),
@@ -241,11 +284,23 @@ pub(crate) fn confine_hint(stage: Stage) -> &'static str {
         Stage::Group => "the control group vanished or refuses processes: start again",
         Stage::Limit => "lower the limit asked for in the configuration",
         Stage::Session | Stage::Signals | Stage::Reaper => "a system-call filter around this process may be too strict",
+        Stage::Namespaces
+        | Stage::Loopback
+        | Stage::Tree
+        | Stage::Capabilities
+        | Stage::Landlock
+        | Stage::Seccomp
+        | Stage::Proof => walled::HINT,
     }
 }
 
 fn exec_hint(spec: &Spec, source: &io::Error) -> &'static str {
     match source.raw_os_error() {
+        Some(libc::ENOENT | libc::EACCES)
+            if spec.walls.is_some() && find_program(spec).is_ok_and(|file| file.exists()) =>
+        {
+            "it is there, but not for this worker: let its sandbox profile read the folder of the program and of its interpreter"
+        }
         Some(libc::ENOENT) if spec.program.is_absolute() && spec.program.exists() => {
             "the file is there, but the interpreter its first line or header names is not"
         }
@@ -259,12 +314,19 @@ fn exec_hint(spec: &Spec, source: &io::Error) -> &'static str {
     }
 }
 
-/// The pid the guard names, and the reports a very quick worker's guard sent before that.
-fn await_hello(channel: &UnixStream) -> io::Result<(libc::c_int, Vec<Report>)> {
+/// The pid the guard names, and the reports of a worker that was quicker; with what was proved, if anything was to be.
+fn await_hello(channel: &UnixStream, walled: bool) -> io::Result<(libc::c_int, Vec<Report>)> {
     let mut early = Vec::new();
+    let mut keeper = None;
     loop {
+        let proved = early.iter().any(|report| matches!(report, Report::Proved(_)));
+        if let Some(pid) = keeper
+            && (proved || !walled)
+        {
+            return Ok((pid, early));
+        }
         match next_report(channel)? {
-            Some(Report::Hello(pid)) => return Ok((pid, early)),
+            Some(Report::Hello(pid)) => keeper = Some(pid),
             Some(report) => early.push(report),
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
         }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::limits::Limits;
+use crate::profile::Walls;
 
 /// A worker to start. The environment is exactly `env` (plus the marker): nothing is inherited.
 #[derive(Debug, Clone)]
@@ -28,6 +29,8 @@ pub struct Spec {
     pub marker: Option<String>,
     /// Forces a tier; `None` takes the best one the kernel grants.
     pub tier: Option<Tier>,
+    /// The sandbox around it; `None` supervises only.
+    pub walls: Option<Walls>,
 }
 
 impl Spec {
@@ -46,6 +49,7 @@ impl Spec {
             limits: Limits::default(),
             marker: None,
             tier: None,
+            walls: None,
         }
     }
 }

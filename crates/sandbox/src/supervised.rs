@@ -18,6 +18,8 @@ use tokio::sync::Mutex;
 use crate::control::{Order, REPORT, Report};
 use crate::limits::Enforced;
 use crate::limits::cgroup::Groups;
+use crate::net::Carriers;
+use crate::profile::Standing;
 use crate::spawn::{self, SpawnError};
 use crate::spec::{Spec, Tier};
 use crate::usage::{Meter, Usage};
@@ -39,6 +41,9 @@ pub struct Supervised {
     exit: OnceLock<Exit>,
     meter: Meter,
     enforced: Enforced,
+    standing: Option<Standing>,
+    /// Carry for the worker as long as this lives.
+    _carriers: Carriers,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
@@ -127,6 +132,7 @@ impl Supervised {
         let guard = child.id().and_then(|pid| c_int::try_from(pid).ok());
         let mut talk = Talk::new(UnixStream::from_std(channel)?);
         start.early.into_iter().for_each(|report| talk.note(report));
+        let (standing, carriers) = start.standing.unzip();
         Ok(Self {
             name,
             tier: start.tier,
@@ -142,6 +148,8 @@ impl Supervised {
             exit: OnceLock::new(),
             meter: Meter::new(start.keeper, start.groups),
             enforced: start.enforced,
+            standing,
+            _carriers: carriers.unwrap_or_default(),
         })
     }
 
@@ -163,6 +171,11 @@ impl Supervised {
     /// Which limits hold, and by what.
     pub fn enforced(&self) -> Enforced {
         self.enforced
+    }
+
+    /// What stands around it, when it was started in a sandbox.
+    pub fn standing(&self) -> Option<&Standing> {
+        self.standing.as_ref()
     }
 
     /// The worker's stdin, once, when it was asked for as a pipe.
@@ -341,6 +354,7 @@ pub(crate) struct Start {
     pub(crate) keeper: c_int,
     pub(crate) groups: Groups,
     pub(crate) enforced: Enforced,
+    pub(crate) standing: Option<(Standing, Carriers)>,
     pub(crate) early: Vec<Report>,
 }
 
@@ -386,7 +400,7 @@ impl Talk {
             Report::Exited(status) => self.status = Some(status),
             Report::Used(millis) => self.cpu = Some(Duration::from_millis(u64::from(millis.unsigned_abs()))),
             Report::Survivors(count) => self.survivors = count,
-            Report::Hello(_) | Report::Failed(_) => {}
+            Report::Hello(_) | Report::Failed(_) | Report::Proved(_) => {}
         }
     }
 

@@ -1,6 +1,9 @@
 //! The product, wired: the only place that plugs rooms into each other.
 
-use crate::config::{AgentTable, Config, Workflows};
+use crate::{
+    config::{AgentTable, Config, Workflows},
+    gateway::{InHouse, way},
+};
 use maestria_agents::{
     cli::{AgentConfig, CliAgent, Kind, Surroundings, Transport},
     native::NativeWorker,
@@ -102,6 +105,7 @@ pub struct App {
     agents: Vec<AgentName>,
     hidden: Vec<AgentName>,
     locks: PathBuf,
+    in_house: Arc<InHouse>,
 }
 
 /// The moment it is.
@@ -123,9 +127,11 @@ impl App {
         let path = config.store.clone();
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await;
         let store: Arc<dyn Store> = Arc::new(opened.map_err(|e| AppError::Config(e.to_string()))??);
-        let models: Arc<dyn Models> = Arc::new(gateway(&config, &options)?);
+        let plan = gateway(&config, &options)?;
+        let in_house = Arc::new(InHouse::new(&config, &options));
+        let models: Arc<dyn Models> = in_house.clone();
         let planner = planner(&config, &options, &models);
-        let workers = workers(&config, &options, &models);
+        let workers = workers(&config, &options, &plan, &in_house);
         let agents: Vec<AgentName> = workers.iter().map(|w| w.name().clone()).collect();
         let hidden: Vec<AgentName> = options
             .scripted
@@ -155,7 +161,13 @@ impl App {
             agents,
             hidden,
             locks,
+            in_house,
         })
+    }
+
+    /// Ends what the product still has open. What is leased of budgets and not given back counts as spent.
+    pub async fn close(&self) {
+        self.in_house.close().await;
     }
 
     /// The agents that a run has unless it names others: all but those of the demo.
@@ -165,6 +177,11 @@ impl App {
             .filter(|name| !self.hidden.contains(name))
             .cloned()
             .collect()
+    }
+
+    /// The workflows that a run can go through.
+    pub fn workflows(&self) -> Vec<maestria_kernel::workflow::Workflow> {
+        self.workflows.all().cloned().collect()
     }
 
     /// A new run's id.
@@ -392,23 +409,23 @@ fn call_price(model: &str, usage: &Usage) -> Cost {
         .plus(Cost::of(usage.output, price.output))
 }
 
-fn workers(config: &Config, options: &Options, models: &Arc<dyn Models>) -> Vec<Arc<dyn Worker>> {
+fn workers(config: &Config, options: &Options, gateway: &Gateway, in_house: &Arc<InHouse>) -> Vec<Arc<dyn Worker>> {
     let native = native_models(config, options)
         .into_iter()
         .map(|(model, roles, scripted)| {
-            let name = if options.scripted.iter().any(|s| s.name == model.provider) {
-                AgentName::new(model.provider.clone())
-            } else {
-                AgentName::new(format!("native-{}", model.provider))
-            };
-            Arc::new(NativeWorker::new(name, model, roles, scripted, models.clone())) as Arc<dyn Worker>
+            let name = agent_name(options, &model);
+            Arc::new(NativeWorker::new(name, model, roles, scripted, in_house.clone())) as Arc<dyn Worker>
         });
     let around = Arc::new(Surroundings {
         pricing: Some(call_price),
+        switchboard: Some(in_house.clone()),
         ..Surroundings::of_process(config.store.parent().map(|data| data.join("probes")))
     });
     let clis = config.agents.iter().map(|(name, table)| {
-        Arc::new(CliAgent::new(name.clone(), cli_config(config, table), around.clone())) as Arc<dyn Worker>
+        let mut agent = cli_config(config, table);
+        let kind = agent.kind(name);
+        agent.way = way::choose(config.gateway.workers, gateway, kind, &agent, &around.env);
+        Arc::new(CliAgent::new(name.clone(), agent, around.clone())) as Arc<dyn Worker>
     });
     clis.chain(native).collect()
 }

@@ -172,7 +172,22 @@ async fn sandbox() -> Vec<DoctorLine> {
             fix,
         }
     };
-    abilities.each().into_iter().map(told).collect()
+    let mut lines: Vec<DoctorLine> = abilities.each().into_iter().map(told).collect();
+    lines.push(walls().await);
+    lines
+}
+
+/// Whether workers are walled in here: a worker that does nothing is started and looked at.
+async fn walls() -> DoctorLine {
+    let fix = "`maestria sandbox doctor` shows every layer";
+    match maestria_sandbox::standing().await {
+        Ok(standing) if standing.missing.is_empty() => line(Level::Ok, "sandbox", "all layers were proved", None),
+        Ok(standing) => {
+            let detail = format!("{} missing; workers that need them are not started", standing.missing);
+            line(Level::Warn, "sandbox", detail, Some(fix))
+        }
+        Err(error) => line(Level::Warn, "sandbox", error.to_string(), Some(fix)),
+    }
 }
 
 /// Where the program of a configured agent lies: ` at /usr/bin/codex`.

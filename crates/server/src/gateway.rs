@@ -1,6 +1,12 @@
 //! The model gateway, wired: configuration, keys from the environment, books in the store, and one lease owner a
 //! process.
 
+mod in_house;
+mod owner;
+pub(crate) mod way;
+
+pub use in_house::InHouse;
+
 use crate::{
     app::{AppError, Options, now},
     config::Config,
@@ -12,12 +18,13 @@ pub use maestria_gateway::{
 use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rules, Server, Service, Setup};
 use maestria_kernel::ledger::{Account, Ledger};
 use maestria_store::SqliteLedger;
+use owner::{Owner, absorb};
 use std::{
     fs::File,
     io::{Read as _, Write as _},
     net::SocketAddr,
     os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
@@ -139,6 +146,7 @@ impl Listening {
             budget: table.budget.clone(),
             rate: table.rate,
             on_loss: table.on_loss,
+            cache: table.cache.clone(),
         };
         let outside = Outside {
             ledger,
@@ -148,7 +156,7 @@ impl Listening {
         };
         let config_error = |e: maestria_gateway::ConfigError| AppError::Config(e.to_string());
         let service = Service::new(setup(config, &Options::default())?, rules, outside).map_err(config_error)?;
-        let server = Server::bind(listen.unwrap_or(table.listen), service, table.bounds).await;
+        let server = Server::bind(listen.unwrap_or(table.listen), Arc::new(service), table.bounds).await;
         Ok(Self {
             server: server.map_err(|e| AppError::Config(e.to_string()))?,
             owner,
@@ -169,58 +177,6 @@ impl Listening {
         self.server.run(stop).await;
         self.owner.release();
     }
-}
-
-/// The name under which this process holds leases, and the lock that shows that it lives.
-#[derive(Debug)]
-struct Owner {
-    name: String,
-    path: PathBuf,
-    _lock: File,
-}
-
-impl Owner {
-    fn lock(folder: &Path) -> Result<Self, AppError> {
-        let name = format!("gateway-{}", uuid::Uuid::now_v7().simple());
-        let path = folder.join(format!("{name}.lock"));
-        let locked = std::fs::create_dir_all(folder).and_then(|()| {
-            let file = File::create(&path)?;
-            file.try_lock()?;
-            Ok(file)
-        });
-        let lock = locked.map_err(|source| AppError::Folder {
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Self {
-            name,
-            path,
-            _lock: lock,
-        })
-    }
-
-    /// Whether another owner's process is still there: the kernel drops its lock with it.
-    fn lives(&self, other: &str) -> bool {
-        let path = self.path.with_file_name(format!("{other}.lock"));
-        File::open(path).is_ok_and(|file| file.try_lock_shared().is_err())
-    }
-
-    fn release(self) {
-        // A file that stays is only untidy: nobody holds its lock.
-        let _ = std::fs::remove_file(self.path);
-    }
-}
-
-/// Counts what the dead held as spent.
-async fn absorb(ledger: &dyn Ledger, owner: &Owner) -> Result<Vec<(Account, maestria_kernel::Cost)>, AppError> {
-    let mut absorbed = Vec::new();
-    for other in ledger.owners().await? {
-        if !owner.lives(&other) {
-            absorbed.extend(ledger.absorb(other.clone()).await?);
-            let _ = std::fs::remove_file(owner.path.with_file_name(format!("{other}.lock")));
-        }
-    }
-    Ok(absorbed)
 }
 
 /// The token in a file that only its owner can read; `fresh` becomes it when it is not there.

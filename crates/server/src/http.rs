@@ -20,7 +20,7 @@ mod server;
 mod workers;
 
 pub use access::{Access, AccessError};
-pub use server::{ListenError, Server};
+pub use server::{ListenError, Server, running};
 
 use crate::{
     App,
@@ -54,7 +54,9 @@ pub(crate) struct Shared {
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").field("listen", &self.listen).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,7 +68,6 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/health", get(machine::health))
         .route("/meta", get(machine::meta))
         .route("/sign-in", post(machine::sign_in))
-        .route("/sign-in/codes", post(machine::sign_in_code))
         .route("/runs", get(runs::list).post(runs::submit))
         .route("/runs/{run}", get(runs::show))
         .route("/runs/{run}/diff", get(runs::diff))

@@ -29,6 +29,7 @@
 //! | `{"say_times":[n,"…"]}` | the same message n times |
 //! | `{"write":{"path":P,"content":C}}` | asks the host, writes when allowed (what the host rewrote, if it did) |
 //! | `{"shell":"CMD"}` | asks the host, runs `sh -c CMD` when allowed |
+//! | `{"call":"…"}` | asks the model at `ANTHROPIC_BASE_URL` this, and says its status and answer |
 //! | `{"refused_write":{"path":P}}` | a write the CLI itself refuses without asking, as truthfully little reported as by the real one |
 //! | `{"fail":"rate_limit"}` or `"auth"`, `"overloaded"` | ends the turn with the CLI's own error shape |
 //! | `"hang"` | never answers (an interrupt ends the turn) |
@@ -48,6 +49,7 @@ mod acp;
 mod act;
 mod claude;
 mod codex;
+mod model;
 mod plan;
 mod wire;
 

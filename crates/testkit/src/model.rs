@@ -67,6 +67,7 @@ mod book;
 mod call;
 mod chat;
 mod dialect;
+mod embed;
 mod gemini;
 mod log;
 mod responses;

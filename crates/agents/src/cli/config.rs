@@ -72,6 +72,28 @@ pub enum Transport {
     OneShot,
 }
 
+/// How an agent comes by its models.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Way {
+    /// By what it was configured with: a login or a key of its own.
+    #[default]
+    Own,
+    /// As [`Way::Own`], although there is a gateway; told on every face, with the reason.
+    OwnBecause(String),
+    /// Through the gateway, with a key of its own for each task.
+    Gateway {
+        /// The model that answers where it asks for one that nobody serves.
+        stand_in: Option<String>,
+    },
+}
+
+impl Way {
+    /// Whether its calls go through the gateway.
+    pub const fn is_gateway(&self) -> bool {
+        matches!(self, Self::Gateway { .. })
+    }
+}
+
 /// One configured agent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -86,6 +108,9 @@ pub struct AgentConfig {
     pub env: BTreeMap<String, String>,
     /// Variables of the caller's environment to hand on by name; nothing of it is handed on otherwise.
     pub pass_env: Vec<String>,
+    /// How it comes by its models.
+    #[serde(skip)]
+    pub way: Way,
     /// The model to ask for; by default the agent's own choice.
     pub model: Option<String>,
     /// Directories outside the worktree that the agent may be allowed, one at a time and only when it asks.
@@ -118,6 +143,7 @@ impl Default for AgentConfig {
             args: Vec::new(),
             env: BTreeMap::new(),
             pass_env: Vec::new(),
+            way: Way::Own,
             model: None,
             allow_dirs: Vec::new(),
             transport: None,

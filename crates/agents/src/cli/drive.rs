@@ -79,6 +79,8 @@ pub struct Order<'a> {
     pub before: Usage,
     /// What a call costs where the agent does not say.
     pub pricing: Option<CallPricing>,
+    /// The gateway counts its calls.
+    pub metered: bool,
     /// The folder for its raw streams.
     pub record: Option<&'a Path>,
     /// The handle by which it is controlled.
@@ -183,6 +185,7 @@ impl<'a> Driver<'a> {
         }
         let mut reader = Reader::new(order.kind, order.dialect, order.task, order.before);
         reader.notes().pricing = order.pricing;
+        reader.notes().metered = order.metered;
         Self {
             input,
             talk: order.talk,

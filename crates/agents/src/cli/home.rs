@@ -96,7 +96,7 @@ pub const fn login_files(kind: Kind) -> &'static [&'static str] {
 }
 
 /// Variables that hold a key: with one of them no login is needed.
-const fn key_names(kind: Kind) -> &'static [&'static str] {
+pub(super) const fn key_names(kind: Kind) -> &'static [&'static str] {
     match kind {
         Kind::Claude | Kind::Acp => &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "CLAUDE_CODE_OAUTH_TOKEN"],
         Kind::Codex => &["OPENAI_API_KEY", "CODEX_API_KEY"],
@@ -106,14 +106,24 @@ const fn key_names(kind: Kind) -> &'static [&'static str] {
     }
 }
 
-/// Whether the configuration gives the agent a key: a variable of a known name, or any that looks like one.
+/// Whether the agent gets a key: of the gateway, or by the configuration, in a variable of a known name or any that
+/// looks like one.
 pub fn has_key(kind: Kind, config: &AgentConfig) -> bool {
+    if config.way.is_gateway() {
+        return true;
+    }
     let names = config.env.keys().chain(&config.pass_env);
     names.into_iter().any(|name| {
         key_names(kind).contains(&name.as_str())
             || name.ends_with("_API_KEY")
             || (kind == Kind::Codex && name.ends_with("_KEY"))
     })
+}
+
+/// Whether there is a login of the person's that the agent may use.
+pub fn has_login(kind: Kind, config: &AgentConfig, caller: &BTreeMap<String, String>) -> bool {
+    let home = login_home(kind, config, caller);
+    home.is_some_and(|home| login_files(kind).iter().any(|file| home.join(file).is_file()))
 }
 
 /// The home whose login is used, if any is.

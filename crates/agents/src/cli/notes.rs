@@ -82,6 +82,8 @@ pub struct Notes {
     told: usize,
     /// History that a resumed session plays back is neither told nor counted.
     pub muted: bool,
+    /// The gateway counts the calls; what the stream says of them is left aside, so that nothing counts twice.
+    pub metered: bool,
     /// What calls cost that the agent names no cost of.
     pub pricing: Option<CallPricing>,
 }
@@ -99,6 +101,7 @@ impl Notes {
             chunk: String::new(),
             told: 0,
             muted: false,
+            metered: false,
             pricing: None,
         }
     }
@@ -319,7 +322,7 @@ impl Notes {
 
     /// A model was called.
     pub fn called(&mut self, mut usage: Usage, millis: u64) {
-        if usage == Usage::default() || self.muted {
+        if usage == Usage::default() || self.muted || self.metered {
             return;
         }
         let model = self.seen.model.clone().unwrap_or_else(|| self.kind.as_str().to_owned());
@@ -334,6 +337,7 @@ impl Notes {
             usage,
             millis,
             scripted: false,
+            request: None,
         };
         self.saw(event);
     }

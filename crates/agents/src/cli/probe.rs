@@ -6,8 +6,8 @@ mod memory;
 pub use memory::Probes;
 
 use crate::cli::{
-    config::{Kind, Transport},
-    home::{has_key, login_files, login_home},
+    config::{Kind, Transport, Way},
+    home::{has_key, has_login},
     launch::needed,
     worker::{CliAgent, ROLES},
 };
@@ -42,7 +42,7 @@ pub async fn probe(agent: &CliAgent) -> Agent {
         name: agent.name.clone(),
         vendor: agent.kind.vendor(agent.name.as_str()),
         roles: ROLES.to_vec(),
-        transport: words(agent.kind, transport).to_owned(),
+        transport: format!("{}{}", words(agent.kind, transport), way(&agent.config.way)),
         version,
         unusable,
         scripted: false,
@@ -56,6 +56,15 @@ const fn words(kind: Kind, transport: Transport) -> &'static str {
         (Transport::TwoWay, Kind::Codex) => "app-server",
         (Transport::TwoWay, _) => "ACP",
         (Transport::OneShot, _) => "one-shot JSONL",
+    }
+}
+
+/// How it comes by its models, for people.
+fn way(way: &Way) -> String {
+    match way {
+        Way::Own => String::new(),
+        Way::OwnBecause(because) => format!(", models not through the gateway: {because}"),
+        Way::Gateway { .. } => ", models through the gateway".to_owned(),
     }
 }
 
@@ -193,12 +202,7 @@ async fn login(agent: &CliAgent, asking: &Asking<'_>) -> Result<(), Unusable> {
         Kind::Opencode | Kind::Qwen | Kind::Acp => return Ok(()),
     };
     let logged_in = if words.is_empty() {
-        let home = login_home(agent.kind, &agent.config, &agent.around.env);
-        home.is_some_and(|home| {
-            login_files(agent.kind)
-                .first()
-                .is_some_and(|file| home.join(file).is_file())
-        })
+        has_login(agent.kind, &agent.config, &agent.around.env)
     } else {
         asking.ask(words).await?.succeeded()
     };

@@ -5,7 +5,8 @@ mod reviewing;
 
 use crate::{
     cli::{
-        config::{AgentConfig, Kind, Transport},
+        access::{Access, Switchboard},
+        config::{AgentConfig, Kind, Transport, Way},
         drive::Times,
         launch::{Grants, launch},
         probe::{self, Probes},
@@ -19,6 +20,7 @@ use maestria_kernel::{
     Cost, TaskId,
     agent::{Agent, Role},
     id::{AgentName, SessionId},
+    model::Caller,
     money::Usage,
     outcome::Outcome,
     port::{Boxed, Control, Observer, ReviewJob, TaskJob},
@@ -46,6 +48,8 @@ pub struct Surroundings {
     pub cache: Option<PathBuf>,
     /// What a call costs where the agent does not say; `None`: nothing is assumed.
     pub pricing: Option<CallPricing>,
+    /// Who gives workers their keys for the gateway.
+    pub switchboard: Option<Arc<dyn Switchboard>>,
 }
 
 impl Surroundings {
@@ -57,6 +61,7 @@ impl Surroundings {
             env: pairs.collect(),
             cache,
             pricing: None,
+            switchboard: None,
         }
     }
 
@@ -126,14 +131,32 @@ impl CliAgent {
         }
     }
 
+    /// Opens the way to its models; where that leads through the gateway, with a key that ends with the access.
+    async fn access(&self, caller: Caller) -> Result<Access, String> {
+        let Way::Gateway { stand_in } = &self.config.way else {
+            return Ok(Access::own());
+        };
+        let Some(switchboard) = &self.around.switchboard else {
+            return Err("there is no gateway to give it a key".to_owned());
+        };
+        switchboard.open(caller, stand_in.clone()).await
+    }
+
     /// The process for a turn; its prompt for stdin, if it goes there.
-    fn spec(&self, turn: &Turn, grants: &Grants, home: &Path, marker: String) -> (Spec, Option<String>) {
+    fn spec(
+        &self,
+        config: &AgentConfig,
+        turn: &Turn,
+        grants: &Grants,
+        home: &Path,
+        marker: String,
+    ) -> (Spec, Option<String>) {
         let transport = self.transport();
-        let launched = launch(self.kind, transport, &self.config, turn, grants);
+        let launched = launch(self.kind, transport, config, turn, grants);
         let mut spec = Spec::new(self.config.program(self.name.as_str()), &turn.cwd);
         spec.name = self.name.to_string();
         spec.args = launched.args;
-        spec.env = super::home::environment(self.kind, transport, grants.trust, &self.config, home, &self.around.env);
+        spec.env = super::home::environment(self.kind, transport, grants.trust, config, home, &self.around.env);
         spec.limits = self.config.limits.clone();
         spec.marker = Some(marker);
         (spec, launched.stdin)

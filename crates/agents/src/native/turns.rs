@@ -3,7 +3,7 @@
 use super::{leash::Leash, tools::Bench};
 use maestria_kernel::{
     Event,
-    model::{Message, ModelError, ModelRef, ModelReply, ModelRequest, Part, Speaker, Stop, Tool},
+    model::{Caller, Message, ModelError, ModelRef, ModelReply, ModelRequest, Part, Speaker, Stop, Tool},
     outcome::Verdict,
     port::Models,
 };
@@ -34,6 +34,7 @@ impl From<ModelError> for Stopped {
             ModelError::Unavailable { .. } => Verdict::Unavailable,
             ModelError::TooLong { .. } => Verdict::ContextTooLong,
             ModelError::Invalid { .. } => Verdict::Failed,
+            ModelError::Unpaid { .. } => Verdict::LimitReached,
             ModelError::Unknown { .. } => Verdict::NotStarted,
         };
         let wait_secs = match &error {
@@ -53,6 +54,8 @@ pub(super) struct Partner<'a> {
     pub(super) models: &'a dyn Models,
     pub(super) model: &'a ModelRef,
     pub(super) system: &'a str,
+    /// What its calls count for.
+    pub(super) caller: Caller,
 }
 
 impl Partner<'_> {
@@ -133,6 +136,7 @@ impl Partner<'_> {
         }
         shorten(messages);
         let request = ModelRequest {
+            caller: self.caller.clone(),
             model: self.model.clone(),
             system: self.system.to_owned(),
             messages: messages.to_vec(),
@@ -143,7 +147,7 @@ impl Partner<'_> {
         };
         let begun = Instant::now();
         let reply = tokio::select! {
-            reply = self.models.call(request, &|_| {}) => reply?,
+            reply = self.models.call(request, &|_| {}) => reply.inspect_err(|error| tell_refusal(bench, error))?,
             () = stopped(bench.leash) => return Err(interrupted()),
         };
         bench.observer.observe(Event::ModelCalled {
@@ -152,6 +156,7 @@ impl Partner<'_> {
             usage: reply.usage,
             millis: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
             scripted: reply.scripted,
+            request: reply.request.clone(),
         });
         Ok(reply)
     }
@@ -172,6 +177,16 @@ fn whole(said: String, stop: Stop) -> Result<String, Stopped> {
         reason,
         wait_secs: None,
     })
+}
+
+fn tell_refusal(bench: &Bench<'_>, error: &ModelError) {
+    if let ModelError::Unpaid { detail, of_run } = error {
+        bench.observer.observe(Event::BudgetRefused {
+            task: Some(bench.task),
+            because: detail.clone(),
+            of_run: *of_run,
+        });
+    }
 }
 
 async fn stopped(leash: &Leash) {

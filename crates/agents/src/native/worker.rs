@@ -16,7 +16,7 @@ use maestria_kernel::{
     agent::{Agent, Role, Vendor},
     decision::Choice,
     id::AgentName,
-    model::ModelRef,
+    model::{Caller, ModelRef},
     outcome::{Claim, Outcome, Verdict},
     permission::{Permission, Question},
     plan::TaskKind,
@@ -136,6 +136,12 @@ impl NativeWorker {
             models: &*self.models,
             model: &self.model,
             system,
+            caller: Caller {
+                run: Some(job.run),
+                task: Some(job.task.id),
+                agent: Some(self.name.clone()),
+                budget: job.budget,
+            },
         };
         let ended = partner.converse(&mut bench, &offered(read_only), prompt(job)).await;
         self.leashes.lock().await.remove(&job.task.id);
@@ -309,6 +315,12 @@ impl Worker for NativeWorker {
                 models: &*self.models,
                 model: &self.model,
                 system,
+                caller: Caller {
+                    run: Some(job.run),
+                    task: job.task,
+                    agent: Some(self.name.clone()),
+                    budget: job.budget,
+                },
             };
             let opinion = reviewing::judge(&partner, &mut bench, &job).await;
             self.leashes.lock().await.remove(&task);
@@ -331,7 +343,7 @@ struct OnlyCosts<'a>(&'a dyn Observer);
 
 impl Observer for OnlyCosts<'_> {
     fn observe(&self, event: Event) {
-        if matches!(event, Event::ModelCalled { .. }) {
+        if matches!(event, Event::ModelCalled { .. } | Event::BudgetRefused { .. }) {
             self.0.observe(event);
         }
     }

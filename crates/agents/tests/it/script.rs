@@ -57,6 +57,7 @@ fn reply(part: Part, stop: Stop) -> ModelReply {
         stop,
         usage: Usage::default(),
         scripted: true,
+        request: None,
     }
 }
 

@@ -144,7 +144,7 @@ impl Stage {
         Arc::new(Surroundings {
             env: self.home.env().into_iter().collect(),
             cache: Some(self.workspace.join("cache")),
-            pricing: None,
+            ..Surroundings::default()
         })
     }
 
@@ -212,6 +212,7 @@ impl Stage {
             base: self.base.clone(),
             evidence: Vec::new(),
             guidance: Vec::new(),
+            budget: None,
         }
     }
 
@@ -226,6 +227,7 @@ impl Stage {
             checkout: self.worktree.clone(),
             diff: "+x".to_owned(),
             artefacts: self.workspace.join("reviews/r1"),
+            budget: None,
         }
     }
 

@@ -23,8 +23,14 @@ const LOG: usize = 6;
 /// The number of a run's first event.
 const FIRST: Seq = Seq(1);
 
-/// Drives a run to its end, or until only a person can go on and none is here.
+/// Drives a run to its end, or until only a person can go on and none is here; then closes the product.
 pub(crate) async fn drive(context: &Context, app: &App, id: RunId, manner: &Manner) -> Done {
+    let done = drive_all(context, app, id, manner).await;
+    app.close().await;
+    done
+}
+
+async fn drive_all(context: &Context, app: &App, id: RunId, manner: &Manner) -> Done {
     let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !manner.jsonl;
     let patience = if interactive { Patience::Wait } else { Patience::Leave };
     let mut face = Face::new(context, manner, app.engine.load(id).await?, interactive);

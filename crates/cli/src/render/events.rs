@@ -228,6 +228,7 @@ fn detail(event: &Event, run: &Run) -> String {
         } => {
             format!("{model}: {} tokens, {}, {millis} ms", usage.tokens(), usage.cost)
         }
+        Event::BudgetRefused { because, .. } => format!("refused: {}", clean(because)),
         Event::TaskStarted {
             task,
             agent,

@@ -35,6 +35,11 @@ fn the_demo_does_the_whole_job_and_says_that_it_is_scripted() {
     ] {
         assert!(demo.out.contains(told), "{told} is missing in\n{}", demo.out);
     }
+    let usage = run(home.path(), &["usage", "--by", "task"]).out;
+    assert!(
+        usage.contains("task_") && usage.contains("$0.00"),
+        "every call is in the books: {usage}"
+    );
     let target = sample(home.path());
     let before = std::fs::read_to_string(target.join("greet.sh")).unwrap();
     assert!(

@@ -7,3 +7,6 @@ mod input;
 mod policy;
 mod process;
 mod questions;
+mod real_workers;
+mod sandbox;
+mod workers;

@@ -75,7 +75,9 @@ impl Handler {
                 check_type(request.headers())?;
                 let (head, body) = request.into_parts();
                 let body = self.body(body).await?;
-                let question = Question::read(id.to_owned(), self.service.now(), door, passed_on(&head.headers), body)?;
+                let own = passed_on(&head.headers);
+                let mut question = Question::read(id.to_owned(), self.service.now(), door, own, body)?;
+                question.fresh = wants_fresh(&head.headers);
                 let answered = self.service.answer(&question, &who).await;
                 match answered {
                     // Nobody counts for this dialect; a bound is better than nothing.
@@ -90,7 +92,9 @@ impl Handler {
                 let body = self.body(request.into_body()).await?;
                 self.decide(&body)
             }
-            Place::Status => Ok(write::json(&json!({"lanes": self.service.lanes()}))),
+            Place::Status => Ok(write::json(
+                &json!({"lanes": self.service.lanes(), "cache": self.service.cache_status()}),
+            )),
             Place::Alive | Place::Nowhere(_) => {
                 let what = format!("there is no {} {}", request.method(), request.uri().path());
                 Err(Fault::new(Kind::NotFound, what))
@@ -264,6 +268,12 @@ fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
         Kind::Invalid,
         format!("the content type is `{kind}`; it must be application/json"),
     ))
+}
+
+/// Whether no answer of the cache will do.
+fn wants_fresh(headers: &HeaderMap) -> bool {
+    let wish = headers.get("cache-control").and_then(|v| v.to_str().ok());
+    wish.is_some_and(|wish| wish.contains("no-cache") || wish.contains("no-store"))
 }
 
 fn passed_on(headers: &HeaderMap) -> HeaderMap {

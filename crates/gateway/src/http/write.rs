@@ -58,6 +58,7 @@ pub(super) fn answer(answered: Answered, array: bool) -> Response<Body> {
         model,
         reason,
         losses,
+        cache,
         body,
     } = answered;
     let events = if array { JSON } else { EVENTS };
@@ -80,6 +81,9 @@ pub(super) fn answer(answered: Answered, array: bool) -> Response<Body> {
     };
     tell("x-maestria-model", &model);
     tell("x-maestria-reason", &printable(&reason));
+    if let Some(cache) = cache {
+        tell("x-maestria-cache", &cache);
+    }
     if !losses.is_empty() {
         tell("x-maestria-dropped", &in_header(&losses));
     }

@@ -46,6 +46,12 @@ impl Failure {
         Self::new(Kind::Invalid, Blame::Request, message)
     }
 
+    /// The caller's pass was withdrawn: nobody waits for the answer any more.
+    pub(crate) fn withdrawn() -> Self {
+        let what = "the work that this key was for has ended";
+        Self::new(Kind::Forbidden, Blame::Request, what)
+    }
+
     /// Whether another try, or another provider, may do better.
     pub(crate) fn can_be_tried_again(&self) -> bool {
         self.blame != Blame::Request

@@ -16,6 +16,8 @@ pub(crate) struct Answered {
     pub(crate) model: String,
     pub(crate) reason: String,
     pub(crate) losses: Losses,
+    /// How the cache had a part in it, where there is one.
+    pub(crate) cache: Option<String>,
     pub(crate) body: Body,
 }
 
@@ -75,6 +77,7 @@ pub(super) async fn build(
         model,
         reason: reason.to_owned(),
         losses,
+        cache: None,
         body,
     })
 }

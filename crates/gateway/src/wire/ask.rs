@@ -364,6 +364,15 @@ impl Ask {
         let texts: Vec<&str> = self.system.iter().filter_map(Part::as_text).collect();
         texts.join("\n\n")
     }
+
+    /// The words that are asked at last; `None` when the last turn is not only words of the user.
+    pub fn asked_last(&self) -> Option<&str> {
+        let last = self.turns.last().filter(|turn| turn.speaker == Speaker::User)?;
+        match last.parts.as_slice() {
+            [Part::Text { text, .. }] => Some(text),
+            _ => None,
+        }
+    }
 }
 
 impl From<&ModelRequest> for Ask {

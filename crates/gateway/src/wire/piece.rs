@@ -301,6 +301,7 @@ impl Answer {
                 cost: Cost::ZERO,
             },
             scripted: false,
+            request: None,
         })
     }
 }

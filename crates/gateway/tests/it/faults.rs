@@ -431,7 +431,7 @@ async fn everybody_on_the_network_is_not_let_in() {
         on_alert: std::sync::Arc::new(|_| {}),
         now: std::sync::Arc::new(|| crate::stage::NOON),
     };
-    let service = maestria_gateway::Service::new(setup, rules(), outside).unwrap();
+    let service = maestria_gateway::Service::new(setup, rules(), outside).unwrap().into();
     let error = maestria_gateway::Server::bind("0.0.0.0:0".parse().unwrap(), service, Bounds::default())
         .await
         .unwrap_err();

@@ -3,8 +3,10 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod budgets;
+mod cache;
 mod faults;
 mod pairs;
+mod passes;
 mod provider;
 mod routing;
 mod stage;

@@ -3,7 +3,7 @@
 use maestria_gateway::{Gateway, Patience, ProviderConfig, Setup};
 use maestria_kernel::{
     Cost,
-    model::{Message, ModelError, ModelRef, ModelReply, ModelRequest, Part, Stop, Tool},
+    model::{Caller, Message, ModelError, ModelRef, ModelReply, ModelRequest, Part, Stop, Tool},
     port::Models as _,
 };
 use maestria_testkit::model::{Dialect, Fault, FaultKind, ModelServer, Script, Step};
@@ -44,6 +44,7 @@ fn setup(providers: Vec<ProviderConfig>) -> Setup {
 
 fn request(prompt: String) -> ModelRequest {
     ModelRequest {
+        caller: Caller::default(),
         model: ModelRef {
             provider: "p".to_owned(),
             model: "gpt-4o-mini".to_owned(),

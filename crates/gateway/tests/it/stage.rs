@@ -1,7 +1,8 @@
 //! A gateway on loopback, its books in a folder, its providers on model servers; and a client that speaks plain HTTP.
 
 use maestria_gateway::{
-    Auth, Bounds, BudgetConfig, OnLoss, Outside, Patience, ProviderConfig, Rate, Rules, Server, Service, Setup, key,
+    Auth, Bounds, BudgetConfig, CacheConfig, OnLoss, Outside, Patience, ProviderConfig, Rate, Rules, Server, Service,
+    Setup, key,
 };
 use maestria_kernel::{
     At,
@@ -61,6 +62,7 @@ pub(crate) fn rules() -> Rules {
         budget: BudgetConfig::default(),
         rate: Rate::default(),
         on_loss: OnLoss::Drop,
+        cache: CacheConfig::default(),
     }
 }
 
@@ -68,6 +70,7 @@ pub(crate) fn rules() -> Rules {
 pub(crate) struct Stage {
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Arc<SqliteLedger>,
+    pub(crate) service: Arc<Service>,
     pub(crate) alerts: Arc<Mutex<Vec<Account>>>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<()>>,
@@ -102,7 +105,8 @@ impl Stage {
             on_alert: Arc::new(move |account| told.lock().unwrap().push(account.clone())),
             now: Arc::new(|| NOON),
         };
-        let service = Service::new(setup, rules, outside).unwrap();
+        let service = Arc::new(Service::new(setup, rules, outside).unwrap());
+        let given = service.clone();
         let server = Server::bind("127.0.0.1:0".parse().unwrap(), service, bounds)
             .await
             .unwrap();
@@ -112,6 +116,7 @@ impl Stage {
         Self {
             address,
             ledger,
+            service: given,
             alerts,
             stop: Some(stop),
             running: Some(running),

@@ -68,6 +68,8 @@ pub(super) fn observe(run: &Run, event: &Event, now: At) -> Result<Vec<Event>, R
     }
     let overspent = match (event, run.budget) {
         (Event::ModelCalled { usage, .. }, Some(budget)) => run.usage.cost.plus(usage.cost) > budget,
+        // The gateway takes the worst case before a call, so it is short before all is spent.
+        (Event::BudgetRefused { of_run, .. }, _) => *of_run,
         _ => false,
     };
     if !overspent || run.awaits_money() || run.state.is_finished() || run.state == RunState::Aborting {
@@ -77,7 +79,10 @@ pub(super) fn observe(run: &Run, event: &Event, now: At) -> Result<Vec<Event>, R
     draft.emit(event.clone());
     let spent = draft.run.usage.cost;
     let budget = draft.run.budget.unwrap_or_default();
-    let because = format!("{spent} of {budget} spent");
+    let because = match event {
+        Event::BudgetRefused { because, .. } => because.clone(),
+        _ => format!("{spent} of {budget} spent"),
+    };
     request(&mut draft, About::Budget, &because);
     if matches!(draft.run.state, RunState::Active(_)) {
         draft.transition(RunStep::Escalate, format!("the budget is spent: {because}"));

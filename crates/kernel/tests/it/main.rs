@@ -3,6 +3,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::needless_pass_by_value,
+    clippy::unwrap_used,
     reason = "a scene fails its test at once, and reads best with plain values"
 )]
 

@@ -287,6 +287,7 @@ fn call(cost: i64) -> Command {
         usage,
         millis: 0,
         scripted: false,
+        request: None,
     };
     Command::Observe { event: Box::new(event) }
 }

@@ -87,6 +87,12 @@ pub(super) fn enter(maps: &IdMaps) -> Result<(), Failure> {
     Ok(())
 }
 
+/// As [`enter`], with no ids but the caller's own.
+pub(super) fn enter_alone(maps: &IdMaps) -> Result<(), Failure> {
+    unshare()?;
+    map_own(maps)
+}
+
 fn unshare() -> Result<(), Failure> {
     // SAFETY: this process has one thread, as a fresh fork.
     raw::check(unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWPID) })
@@ -132,7 +138,7 @@ fn enter_with_mapper(users: &[u8], groups: &[u8]) -> Result<bool, Failure> {
     Ok(matches!(status, Some((_, 0))))
 }
 
-fn put(dir: c_int, name: &std::ffi::CStr, content: &[u8]) -> Result<(), raw::Errno> {
+pub(super) fn put(dir: c_int, name: &std::ffi::CStr, content: &[u8]) -> Result<(), raw::Errno> {
     let file = raw::open(dir, name, libc::O_WRONLY)?;
     let written = raw::write(file, content);
     raw::close(file);

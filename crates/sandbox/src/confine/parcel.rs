@@ -103,6 +103,14 @@ unsafe impl Send for Label {}
 unsafe impl Sync for Label {}
 
 impl Label {
+    /// How many variables the program will be given.
+    pub(crate) fn variables(&self) -> usize {
+        // SAFETY: a null-terminated list made by `pack`.
+        (0..)
+            .take_while(|index| unsafe { !(*self.environment.add(*index)).is_null() })
+            .count()
+    }
+
     /// Becomes the program; returns only the reason why not.
     pub(crate) fn execute(&self) -> crate::raw::Errno {
         // SAFETY: NUL-terminated strings and null-terminated lists made by `pack`.

@@ -191,6 +191,11 @@ impl Groups {
         Self { groups }
     }
 
+    /// The name that all groups of the worker end in, when it has one.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.groups.first()?.dir.file_name()?.to_str()
+    }
+
     /// Opens the files through which a single-threaded process joins by writing "0".
     pub(crate) fn open_doors(&self) -> io::Result<Vec<File>> {
         self.groups

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::AsRawFd as _;
 
-use libc::{c_int, c_long};
+use libc::c_int;
 
 use crate::limits::cgroup::Groups;
 use crate::raw::{self, Side};
@@ -83,21 +83,6 @@ pub(super) fn stops_and_continues() -> bool {
     let continued = stopped && reached(libc::SIGCONT, libc::WCONTINUED, |status| libc::WIFCONTINUED(status));
     let ended = reached(libc::SIGKILL, 0, |status| libc::WIFSIGNALED(status));
     stopped && continued && ended
-}
-
-/// The version of Landlock this kernel offers, 0 for none.
-pub(super) fn landlock_abi() -> u32 {
-    const VERSION: c_long = 1;
-    // SAFETY: with this flag the kernel only returns its version; no structure is passed.
-    let version = unsafe {
-        libc::syscall(
-            libc::SYS_landlock_create_ruleset,
-            std::ptr::null::<u8>(),
-            0 as c_long,
-            VERSION,
-        )
-    };
-    u32::try_from(version).unwrap_or(0)
 }
 
 /// Runs `body` in a new process within `groups`; its raw wait status.

@@ -14,3 +14,4 @@ mod probing;
 mod rounds;
 mod scene;
 mod starting;
+mod walls;

@@ -1,12 +1,22 @@
 //! `[gateway]`, `[routes.NAME]` and the budgets that the gateway keeps.
 
 use super::value::Reader;
-use maestria_gateway::{Auth, Balance, Bounds, BudgetConfig, Exhausted, OnLoss, Policy, Rate, Route};
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+use maestria_gateway::{
+    Auth, Balance, Bounds, BudgetConfig, CacheConfig, Exhausted, OnLoss, Policy, Rate, Route, SemanticConfig,
 };
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+/// Whether workers get their models through the gateway.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Workers {
+    /// Where a provider serves their models, and they have neither login, key nor address of their own.
+    #[default]
+    Auto,
+    /// All of them.
+    Always,
+    /// None.
+    Never,
+}
 
 /// How the gateway serves others.
 #[derive(Debug, Clone)]
@@ -27,6 +37,10 @@ pub struct GatewayTable {
     pub budget: BudgetConfig,
     /// Where names lead that are no models.
     pub routes: BTreeMap<String, Route>,
+    /// Which answers are given again.
+    pub cache: CacheConfig,
+    /// Whether workers get their models through it.
+    pub workers: Workers,
     /// A catalogue that is laid over the built-in one.
     pub models_file: Option<PathBuf>,
 }
@@ -36,7 +50,7 @@ impl GatewayTable {
         let balance = get.one_of("gateway.balance", Balance::NAMES);
         let names = get.layers.names("routes");
         Self {
-            listen: listen(get),
+            listen: get.address("gateway.listen"),
             auth: get.one_of("gateway.auth", &["keys", "token", "none"]),
             balance: Balance::named(&balance).unwrap_or_default(),
             on_loss: match get.one_of("gateway.on_loss", &["drop", "refuse"]).as_str() {
@@ -70,6 +84,20 @@ impl GatewayTable {
                 },
             },
             routes: names.into_iter().filter_map(|name| route(get, name)).collect(),
+            cache: CacheConfig {
+                ttl: get.duration("cache.ttl"),
+                size: usize::try_from(get.bytes("cache.size")).unwrap_or(usize::MAX),
+                shared: get.flag("cache.shared").unwrap_or(false),
+                semantic: get.text("cache.semantic.model").map(|model| SemanticConfig {
+                    model,
+                    threshold: f32::from(get.fraction("cache.semantic.threshold")) / 100.0,
+                }),
+            },
+            workers: match get.one_of("gateway.workers", &["auto", "always", "never"]).as_str() {
+                "always" => Workers::Always,
+                "never" => Workers::Never,
+                _ => Workers::Auto,
+            },
             models_file: get.path("gateway.models_file"),
         }
     }
@@ -85,16 +113,6 @@ impl GatewayTable {
             _ => Auth::Keys,
         })
     }
-}
-
-fn listen(get: &mut Reader<'_>) -> SocketAddr {
-    let text = get.text("gateway.listen").unwrap_or_default();
-    text.parse().unwrap_or_else(|_| {
-        get.wrong.push(format!(
-            "`gateway.listen` is \"{text}\"; expected an address such as \"127.0.0.1:8090\""
-        ));
-        SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))
-    })
 }
 
 fn route(get: &mut Reader<'_>, name: String) -> Option<(String, Route)> {

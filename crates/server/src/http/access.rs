@@ -4,7 +4,7 @@
 //! web token (HS256) under a key derived from it, with a name, a role and an end; so restarts keep it valid and a new token
 //! ends all of them at once.
 
-use crate::app::AppError;
+use crate::{app::AppError, config::Config};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use maestria_api::meta::Role;
 use maestria_kernel::At;
@@ -15,7 +15,8 @@ use ring::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    path::Path,
+    net::SocketAddr,
+    path::PathBuf,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -25,9 +26,6 @@ const CODE_LIFE: Duration = Duration::from_secs(600);
 
 /// How long a page stays signed in.
 const PAGE_LIFE: Duration = Duration::from_secs(12 * 3600);
-
-/// Codes that wait at once.
-const MOST_CODES: usize = 64;
 
 const ISSUER: &str = "maestria";
 
@@ -60,7 +58,8 @@ struct Claims {
 pub struct Access {
     token: String,
     key: hmac::Key,
-    codes: Mutex<HashMap<String, At>>,
+    /// Codes that were used, until they end.
+    used: Mutex<HashMap<String, At>>,
 }
 
 impl std::fmt::Debug for Access {
@@ -70,27 +69,32 @@ impl std::fmt::Debug for Access {
 }
 
 impl Access {
-    /// The door whose token lies in this file; it is made when it is not there.
+    /// The door of the server of a store; its token is made when it is not there.
     ///
     /// # Errors
-    /// When the file can neither be read nor made.
-    pub fn open(file: &Path) -> Result<Self, AccessError> {
-        Ok(Self::of(crate::gateway::token(file, random()?)?))
+    /// When its file can neither be read nor made.
+    pub fn open(config: &Config) -> Result<Self, AccessError> {
+        Ok(Self::of(crate::gateway::token(&file(config), random()?)?))
     }
 
-    /// Makes a new token; every credential under the old one ends.
+    /// Makes a new token; every credential under the old one ends with the next start of the server.
     ///
     /// # Errors
-    /// When the file cannot be replaced.
-    pub fn rotate(file: &Path) -> Result<Self, AccessError> {
-        let gone = std::fs::remove_file(file);
-        match gone {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(AppError::Folder {
-                path: file.to_owned(),
-                source,
-            }),
-            _ => Self::open(file),
+    /// When its file cannot be replaced.
+    pub fn rotate(config: &Config) -> Result<Self, AccessError> {
+        let path = file(config);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(AppError::Folder { path, source }),
+            _ => Self::open(config),
         }
+    }
+
+    /// A link that signs a browser in, once, within ten minutes.
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn link(&self, address: SocketAddr) -> Result<String, AccessError> {
+        Ok(format!("http://{address}/#signin={}", self.code(crate::now())?))
     }
 
     fn of(token: String) -> Self {
@@ -99,7 +103,7 @@ impl Access {
         Self {
             token,
             key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
-            codes: Mutex::default(),
+            used: Mutex::default(),
         }
     }
 
@@ -157,28 +161,43 @@ impl Access {
         hmac::verify(&self.key, self.token.as_bytes(), seal.as_ref()).is_ok()
     }
 
-    /// A code for a link, good once.
+    /// A code for a link, good once. Whoever can read the token can make one, without asking the server.
     ///
     /// # Errors
     /// When the system gives no random bytes.
-    pub fn code(&self, now: At) -> Result<(String, At), AccessError> {
-        let code = random()?;
-        let end = now.after(CODE_LIFE);
-        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
-        codes.retain(|_, end| *end > now);
-        if codes.len() >= MOST_CODES {
-            codes.clear();
-        }
-        codes.insert(code.clone(), end);
-        Ok((code, end))
+    pub fn code(&self, now: At) -> Result<String, AccessError> {
+        let end = now.after(CODE_LIFE).0;
+        let said = format!("{}.{end}", random()?);
+        let seal = hmac::sign(&self.key, code_text(&said).as_bytes());
+        Ok(format!("{said}.{}", URL_SAFE_NO_PAD.encode(seal)))
     }
 
     /// Takes a code and gives a page's credential for it.
     pub(crate) fn redeem(&self, code: &str, now: At) -> Option<(String, At)> {
-        let mut codes = self.codes.lock().unwrap_or_else(PoisonError::into_inner);
-        let end = codes.remove(code)?;
-        (end > now).then(|| self.issue("dashboard", Role::Admin, now, PAGE_LIFE))
+        let (said, seal) = code.rsplit_once('.')?;
+        let seal = URL_SAFE_NO_PAD.decode(seal).ok()?;
+        hmac::verify(&self.key, code_text(said).as_bytes(), &seal).ok()?;
+        let end = At(said.rsplit_once('.')?.1.parse().ok()?);
+        if end <= now {
+            return None;
+        }
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.retain(|_, end| *end > now);
+        if used.insert(said.to_owned(), end).is_some() {
+            return None;
+        }
+        Some(self.issue("dashboard", Role::Admin, now, PAGE_LIFE))
     }
+}
+
+/// Where the token lies.
+fn file(config: &Config) -> PathBuf {
+    config.store.with_file_name("server.token")
+}
+
+/// What a code's seal is over; a credential's is over something that never looks like this.
+fn code_text(said: &str) -> String {
+    format!("code {said}")
 }
 
 /// 256 bits as hexadecimal digits.
@@ -240,11 +259,14 @@ mod tests {
     #[test]
     fn a_code_is_good_once_and_for_ten_minutes() {
         let (access, now) = (access(), At(1_000_000));
-        let (code, end) = access.code(now).unwrap();
+        let code = access.code(now).unwrap();
         let (credential, _) = access.redeem(&code, now).unwrap();
         assert_eq!(access.whose(&credential, now).unwrap().name, "dashboard");
         assert!(access.redeem(&code, now).is_none());
-        let (late, _) = access.code(now).unwrap();
-        assert!(access.redeem(&late, end).is_none());
+        let late = access.code(now).unwrap();
+        assert!(access.redeem(&late, At(now.0 + 600_000)).is_none());
+        assert!(access.redeem(&late.replace('.', "0."), now).is_none());
+        assert!(access.whose(&late, now).is_none(), "a code is no credential");
+        assert!(access.redeem(&credential, now).is_none(), "a credential is no code");
     }
 }

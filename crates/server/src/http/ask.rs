@@ -20,7 +20,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Args<T> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(args)) => Ok(Self(args)),
             Err(rejection) => {
-                let text = std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string);
+                let text =
+                    std::error::Error::source(&rejection).map_or_else(|| rejection.to_string(), ToString::to_string);
                 Err(unreadable(&text, Code::BadValue))
             }
         }

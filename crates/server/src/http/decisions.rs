@@ -102,7 +102,10 @@ async fn seek(shared: &Shared, id: DecisionId) -> Result<(RunId, DecisionLine), 
             return Ok((row.id, line(shared, &view, decision)));
         }
     }
-    Err(Refusal::new(Code::UnknownDecision, format!("there is no decision {id}")).hint("`maestria decisions` lists them"))
+    Err(
+        Refusal::new(Code::UnknownDecision, format!("there is no decision {id}"))
+            .hint("`maestria decisions` lists them"),
+    )
 }
 
 fn parse(given: &str) -> Result<DecisionId, Refusal> {
@@ -148,7 +151,7 @@ pub(super) async fn decide(
         }
         let (_, line) = seek(&shared, id).await?;
         return Err(Refusal {
-            answer: line.decision.answer,
+            answer: line.decision.answer.map(Box::new),
             ..refusal
         });
     }

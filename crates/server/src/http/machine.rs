@@ -13,7 +13,7 @@ use axum::{
 };
 use maestria_api::{
     Page,
-    meta::{Health, Meta, Role, SignIn, SignInCode, SignedIn},
+    meta::{Health, Meta, Role, SignIn, SignedIn},
     problem::Code,
     run::Nothing,
 };
@@ -66,15 +66,6 @@ pub(super) async fn sign_in(shared: State, Body(body): Body<SignIn>) -> Answer {
         expires_at: Some(end),
     };
     reply::done(StatusCode::OK, &answer)
-}
-
-/// `POST /sign-in/codes`: a code for a link, for whoever is admin.
-pub(super) async fn sign_in_code(shared: State, Body(Nothing {}): Body<Nothing>) -> Answer {
-    let (code, expires_at) = shared
-        .access
-        .code(crate::now())
-        .map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
-    reply::done(StatusCode::CREATED, &SignInCode { code, expires_at })
 }
 
 /// `GET /agents`

@@ -58,6 +58,7 @@ pub(super) async fn usage(shared: State, headers: HeaderMap, Args(query): Args<Q
         cached: sum.cached + line.cached,
         output: sum.output + line.output,
         cost: sum.cost.plus(line.cost),
+        hits: sum.hits + line.hits,
         ..sum
     });
     let table = UsageTable {
@@ -113,7 +114,12 @@ pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
     if config.providers.is_empty() {
         let sampled = sample(setup(config, &crate::Options::default()).map_err(app_refusal)?);
         for provider in &sampled.providers {
-            items.extend(provider.models.iter().map(|model| line(&provider.name, model, false, false)));
+            items.extend(
+                provider
+                    .models
+                    .iter()
+                    .map(|model| line(&provider.name, model, false, false)),
+            );
         }
     }
     let named = config.gateway.routes.keys().filter(|route| *route != "default");

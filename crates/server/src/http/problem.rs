@@ -16,7 +16,7 @@ pub(crate) struct Refusal {
     pub(crate) detail: String,
     pub(crate) hint: Option<String>,
     pub(crate) field: Option<String>,
-    pub(crate) answer: Option<Answer>,
+    pub(crate) answer: Option<Box<Answer>>,
     /// Seconds after which to come again.
     pub(crate) after: Option<u64>,
 }
@@ -63,7 +63,7 @@ impl Refusal {
             hint: self.hint.clone(),
             request_id: request_id.to_owned(),
             field: self.field.clone(),
-            answer: self.answer.clone(),
+            answer: self.answer.as_deref().cloned(),
         }
     }
 
@@ -71,8 +71,7 @@ impl Refusal {
     pub(crate) fn respond(&self, request_id: &str) -> Response {
         let text = serde_json::to_string(&self.document(request_id)).unwrap_or_default();
         let mut response = Response::new(Body::from(text));
-        *response.status_mut() =
-            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -92,8 +91,7 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let mut response = Response::new(Body::empty());
-        *response.status_mut() =
-            StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         response.extensions_mut().insert(self);
         response
     }
@@ -112,9 +110,11 @@ impl From<StoreError> for Refusal {
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let code = match &refused {
-            Refused::Exists | Refused::State { .. } | Refused::Work(_) | Refused::NoReviewer | Refused::Stale { .. } => {
-                Code::WrongState
-            }
+            Refused::Exists
+            | Refused::State { .. }
+            | Refused::Work(_)
+            | Refused::NoReviewer
+            | Refused::Stale { .. } => Code::WrongState,
             Refused::Unknown => Code::UnknownRun,
             Refused::NoTask(_) => Code::UnknownTask,
             Refused::NoReview(_) | Refused::NoDecision(_) => Code::UnknownDecision,

@@ -21,9 +21,9 @@ fn in_force(shared: &State) -> Result<CommandPolicy, Refusal> {
     let own = shared.sources.path().with_file_name("policy.toml");
     let built_in = CommandPolicy::built_in().clone();
     match std::fs::read_to_string(&own) {
-        Ok(text) => built_in
-            .with_file(&text, &own.display().to_string())
-            .map_err(|bad| Refusal::new(Code::WrongState, bad.to_string()).hint("`maestria policy check` names mistakes")),
+        Ok(text) => built_in.with_file(&text, &own.display().to_string()).map_err(|bad| {
+            Refusal::new(Code::WrongState, bad.to_string()).hint("`maestria policy check` names mistakes")
+        }),
         Err(_) => Ok(built_in),
     }
 }
@@ -64,7 +64,9 @@ pub(super) async fn path(shared: State, Body(asked): Body<AskedPath>) -> Answer 
     let Some((_, op)) = Op::ALL.into_iter().find(|(name, _)| *name == asked.op) else {
         let names = Op::ALL.map(|(name, _)| name).join(", ");
         let what = format!("there is no operation `{}`", asked.op);
-        return Err(Refusal::new(Code::BadValue, what).field("op").hint(format!("one of {names}")));
+        return Err(Refusal::new(Code::BadValue, what)
+            .field("op")
+            .hint(format!("one of {names}")));
     };
     if !asked.cwd.is_absolute() {
         return Err(Refusal::new(Code::BadValue, "`cwd` is named absolutely").field("cwd"));

@@ -19,17 +19,13 @@ use maestria_api::{
     run::{Action, Because, Nothing, Rerun, RunLine, RunView, Runs, Submission},
 };
 use maestria_kernel::{
-    AgentName, At, Command, Run, RunId, TaskId, TaskKey, decide,
-    plan::Estimate,
-    port::RunRow,
-    progress::progress,
-    request,
-    state::RunState,
+    AgentName, At, Command, Run, RunId, TaskId, TaskKey, decide, plan::Estimate, port::RunRow, progress::progress,
+    request, state::RunState,
 };
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    hash::{DefaultHasher, Hasher as _},
     path::PathBuf,
 };
 
@@ -70,7 +66,9 @@ impl Filter {
         match words.iter().find(|word| !known(word)) {
             Some(word) => Err(Refusal::new(Code::BadValue, format!("there is no state `{word}`"))
                 .field("state")
-                .hint("open, finished, planning, executing, validating, escalated, paused, completed, failed, aborted")),
+                .hint(
+                    "open, finished, planning, executing, validating, escalated, paused, completed, failed, aborted",
+                )),
             None => Ok(words),
         }
     }
@@ -130,7 +128,11 @@ pub(super) async fn list(shared: State, headers: HeaderMap, Args(mut filter): Ar
     };
     let page = wanted.iter().skip(begin).take(most);
     let next = (wanted.len() > begin + most)
-        .then(|| wanted.get(begin + most - 1).map(|row| cursor(&filter, &row.id.to_string())))
+        .then(|| {
+            wanted
+                .get(begin + most - 1)
+                .map(|row| cursor(&filter, &row.id.to_string()))
+        })
         .flatten();
     let mut items = Vec::new();
     for row in page {
@@ -180,7 +182,10 @@ fn actions(run: &Run, driven: bool) -> Vec<Action> {
         (Action::Apply, takes(&Command::Apply { by: by() })),
         (Action::Discard, takes(&Command::Discard { by: by() })),
     ];
-    fits.into_iter().filter(|(_, fits)| *fits).map(|(action, _)| action).collect()
+    fits.into_iter()
+        .filter(|(_, fits)| *fits)
+        .map(|(action, _)| action)
+        .collect()
 }
 
 /// The run that a path names.
@@ -192,7 +197,9 @@ pub(super) async fn find(shared: &Shared, given: &str) -> Result<RunId, Refusal>
     let plausible = given == "last" || (tail.len() >= 4 && tail.bytes().all(|b| b.is_ascii_hexdigit()));
     if !plausible {
         let what = format!("`{given}` is no run's id");
-        return Err(Refusal::new(Code::BadId, what).hint("`run_` and 32 hexadecimal digits, the end of that, or `last`"));
+        return Err(
+            Refusal::new(Code::BadId, what).hint("`run_` and 32 hexadecimal digits, the end of that, or `last`")
+        );
     }
     shared.app.find(given).await.map_err(|error| match error {
         AppError::Store(error) => error.into(),
@@ -282,8 +289,7 @@ pub(super) async fn submit(
         let what = "this server goes with the run it stands beside and drives no other";
         return Err(Refusal::new(Code::WrongState, what).hint("`maestria serve` starts one that stays"));
     }
-    request::check_task(&submission.text)
-        .map_err(|bad| Refusal::new(Code::BadTask, bad.to_string()).field("text"))?;
+    request::check_task(&submission.text).map_err(|bad| Refusal::new(Code::BadTask, bad.to_string()).field("text"))?;
     let target = PathBuf::from(&submission.target);
     if !target.is_absolute() || !target.is_dir() {
         let what = format!("`{}` is no folder that is named absolutely", submission.target);

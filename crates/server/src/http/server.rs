@@ -3,7 +3,7 @@
 use super::{Access, Shared, routes};
 use crate::{
     App, AppError,
-    config::Sources,
+    config::{Config, Sources},
     host::{Host, Hosting},
     stream::{tail::Tail, view::Views},
 };
@@ -15,7 +15,7 @@ use hyper_util::{
 use std::{
     io,
     net::SocketAddr,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -46,7 +46,9 @@ pub enum ListenError {
         source: io::Error,
     },
     /// Other machines could come in, in plain text.
-    #[error("{0} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and use a tunnel")]
+    #[error(
+        "{0} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and use a tunnel"
+    )]
     Open(SocketAddr),
     /// The product cannot be opened.
     #[error(transparent)]
@@ -82,7 +84,7 @@ impl Server {
         let listen = listener
             .local_addr()
             .map_err(|source| ListenError::Bind { address, source })?;
-        let data = app.config.store.parent().unwrap_or(Path::new(".")).to_owned();
+        let note = note(&app.config);
         let store = app.engine.store();
         let (stopping, stopped) = watch::channel(false);
         let shared = Shared {
@@ -90,7 +92,7 @@ impl Server {
             tail: Tail::open(store.clone()).await.map_err(AppError::from)?,
             views: Views::new(store),
             host: Host::new(app.clone(), hosting),
-            access: Access::open(&data.join("server.token"))?,
+            access: Access::open(&app.config)?,
             repeats: super::guard::Repeats::default(),
             app,
             sources,
@@ -103,7 +105,7 @@ impl Server {
             listener,
             shared: Arc::new(shared),
             stopping,
-            note: data.join("server.address"),
+            note,
         })
     }
 
@@ -117,8 +119,7 @@ impl Server {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn link(&self) -> Result<String, AppError> {
-        let (code, _) = self.shared.access.code(crate::now())?;
-        Ok(format!("http://{}/#signin={code}", self.address()))
+        self.shared.access.link(self.address())
     }
 
     /// Serves until `stop` is done.
@@ -171,6 +172,18 @@ impl Server {
             let _ = std::fs::remove_file(&self.note);
         }
     }
+}
+
+/// The file that says where the server of this store is.
+fn note(config: &Config) -> PathBuf {
+    config.store.with_file_name("server.address")
+}
+
+/// Where a server of this store runs, if one does.
+pub async fn running(config: &Config) -> Option<SocketAddr> {
+    let address: SocketAddr = std::fs::read_to_string(note(config)).ok()?.trim().parse().ok()?;
+    // A note may outlive its server.
+    TcpStream::connect(address).await.ok().map(|_| address)
 }
 
 async fn serve(socket: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {

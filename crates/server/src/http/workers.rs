@@ -53,7 +53,10 @@ pub(super) async fn list(shared: State, headers: HeaderMap, Args(of): Args<Of>) 
 
 fn of_run(shared: &Shared, view: &View) -> Vec<Worker> {
     let run = &view.run;
-    let tasks = run.ordered().into_iter().filter(|task| task.state == TaskState::Running);
+    let tasks = run
+        .ordered()
+        .into_iter()
+        .filter(|task| task.state == TaskState::Running);
     let reviews = run.reviews.iter().filter(|review| review.opinion.is_none());
     tasks
         .map(|task| of_task(shared, view, task))
@@ -109,7 +112,7 @@ fn blank(shared: &Shared, run: &Run, agent: Option<&maestria_kernel::AgentName>,
         title: String::new(),
         review: None,
         agent: "".into(),
-        vendor: known.map(|agent| agent.vendor),
+        vendor: known.map(|agent| agent.vendor.clone()),
         scripted: known.is_some_and(|agent| agent.scripted),
         attempt: 0,
         state: WorkerState::Running,

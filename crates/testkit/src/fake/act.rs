@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+use super::model;
 use super::plan::{Act, Failure, Plan};
 use super::wire::{Input, Wire};
 
@@ -81,6 +82,10 @@ fn perform(agent: &mut dyn Agent, wire: &mut Wire, act: &Act) -> End {
     match act {
         Act::Say(text) => agent.say(wire, text),
         Act::SayTimes(times, text) => (0..*times).for_each(|_| agent.say(wire, text)),
+        Act::Call(prompt) => {
+            let answer = model::call(prompt).unwrap_or_else(|error| format!("no answer: {error}"));
+            agent.say(wire, &answer);
+        }
         Act::Write { path, content } => return write(agent, wire, path, content),
         Act::Shell(command) => return shell(agent, wire, command),
         Act::RefusedWrite { path } => agent.refuse_write(wire, path),

@@ -33,6 +33,8 @@ pub enum Act {
         /// The whole content.
         content: String,
     },
+    /// Asks its model this, where its environment says that the model is, and says what it answered.
+    Call(String),
     /// A command the host is asked about.
     Shell(String),
     /// A write the CLI itself refuses.

@@ -48,6 +48,7 @@ impl Shared {
 enum Route {
     Generate(Dialect),
     CountTokens(Dialect),
+    Embed,
     Models(Dialect),
     Alive,
     Unknown(Dialect),
@@ -91,7 +92,7 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Answered {
     let parsed: Result<Value, _> = serde_json::from_slice(&bytes);
     let dialect = match route {
         Route::Generate(dialect) | Route::CountTokens(dialect) => Some(dialect),
-        Route::Models(_) | Route::Alive | Route::Unknown(_) => None,
+        Route::Models(_) | Route::Embed | Route::Alive | Route::Unknown(_) => None,
     };
     let seen = parsed.as_ref().unwrap_or(&Value::Null);
     shared
@@ -99,6 +100,8 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Answered {
         .push(Asked::new(head.method.as_str(), &target, &head.headers, seen, dialect));
     match (route, parsed) {
         (Route::Alive, _) => document(StatusCode::OK, &json!({"status": "ok"})),
+        (Route::Embed, Ok(body)) => document(StatusCode::OK, &super::embed::vectors(&body)),
+        (Route::Embed, Err(error)) => refusal(Dialect::Chat, 400, &format!("body is not JSON: {error}")),
         (Route::Models(dialect), _) => document(StatusCode::OK, &models(dialect)),
         (Route::Unknown(dialect), _) => refusal(dialect, 404, &format!("no such path: {} {path}", head.method)),
         (Route::Generate(dialect) | Route::CountTokens(dialect), Err(error)) => {
@@ -133,6 +136,7 @@ fn route(method: &Method, path: &str, headers: &hyper::HeaderMap) -> Route {
     match path {
         "/v1/messages" => Route::Generate(Dialect::Anthropic),
         "/v1/messages/count_tokens" => Route::CountTokens(Dialect::Anthropic),
+        "/v1/embeddings" => Route::Embed,
         "/v1/responses" => Route::Generate(Dialect::Responses),
         "/v1/chat/completions" => Route::Generate(Dialect::Chat),
         _ => match path

@@ -44,6 +44,7 @@ pub async fn events_come_back_as_they_were(store: Arc<dyn Store>) {
                 },
                 millis: 12,
                 scripted: true,
+                request: None,
             },
             Event::RunTransitioned {
                 from: RunState::Active(Phase::Planning),

@@ -40,6 +40,7 @@ impl<'a> Audience<'a> {
                 usage,
                 millis,
                 scripted,
+                request,
                 ..
             } if self.review => {
                 let task = self.task;
@@ -49,7 +50,12 @@ impl<'a> Audience<'a> {
                     usage,
                     millis,
                     scripted,
+                    request,
                 });
+            }
+            Event::BudgetRefused { because, of_run, .. } if self.review => {
+                let task = self.task;
+                observer.observe(Event::BudgetRefused { task, because, of_run });
             }
             _ if self.review => {}
             event => observer.observe(event),

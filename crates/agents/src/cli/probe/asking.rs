@@ -141,6 +141,7 @@ impl<'a> Asking<'a> {
             },
             before: Usage::default(),
             pricing: None,
+            metered: false,
             record: None,
             slot: &seat,
         })

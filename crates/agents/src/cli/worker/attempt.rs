@@ -3,6 +3,8 @@
 use super::{CliAgent, now};
 use crate::{
     cli::{
+        access::Access,
+        config::AgentConfig,
         drive::{Audience, Order, Ran, drive},
         home::Home,
         launch::Grants,
@@ -16,6 +18,7 @@ use crate::{
     worktree::Look,
 };
 use maestria_kernel::{
+    model::Caller,
     money::Usage,
     outcome::{Outcome, Verdict},
     port::{Observer, TaskJob},
@@ -66,7 +69,18 @@ fn safe(name: &str) -> String {
 
 async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn Observer) -> Outcome {
     let seat = agent.slots.open(Some(job.task.id));
-    let home = match Home::prepare(&base(job).join("home"), agent.kind, &agent.config, &agent.around.env) {
+    let caller = Caller {
+        run: Some(job.run),
+        task: Some(job.task.id),
+        agent: Some(agent.name.clone()),
+        budget: job.budget,
+    };
+    let access = match agent.access(caller).await {
+        Ok(access) => access,
+        Err(why) => return Outcome::bare(Verdict::NotStarted, format!("the gateway gives it no key: {why}")),
+    };
+    let config = access.apply(agent.kind, &agent.config);
+    let home = match Home::prepare(&base(job).join("home"), agent.kind, &config, &agent.around.env) {
         Ok(home) => home,
         Err(error) => {
             let why = format!("its home cannot be prepared: {error}; free some space or mend the workspace's rights");
@@ -82,6 +96,8 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
     let place = place(agent, job, &home);
     let mut course = Course {
         agent,
+        config: &config,
+        access,
         job,
         folder,
         home: &home,
@@ -97,6 +113,7 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
     };
     let outcome = course.run().await;
     let look = course.look.take();
+    let outcome = course.settled(outcome).await;
     home.hand_back();
     committed(job, look, outcome).await
 }
@@ -145,6 +162,9 @@ async fn committed(job: &TaskJob, look: Option<Look>, mut outcome: Outcome) -> O
 /// The processes of one attempt.
 struct Course<'a> {
     agent: &'a CliAgent,
+    /// The agent's own, or with the gateway's address in it.
+    config: &'a AgentConfig,
+    access: Access,
     job: &'a TaskJob,
     folder: &'a Path,
     home: &'a Home,
@@ -192,6 +212,22 @@ impl Course<'_> {
         }
     }
 
+    /// Cuts the agent off from the gateway, and counts what it used there.
+    async fn settled(self, outcome: Outcome) -> Outcome {
+        let (used, refused) = self.access.end(self.audience).await;
+        let outcome = match refused {
+            Some(because) if !outcome.verdict.is_success() => Outcome {
+                verdict: Verdict::LimitReached,
+                reason: because,
+                ..outcome
+            },
+            _ => outcome,
+        };
+        let mut usage = self.used;
+        usage += used;
+        Outcome { usage, ..outcome }
+    }
+
     fn outcome(&self, outcome: Outcome, session: Option<maestria_kernel::id::SessionId>) -> Outcome {
         // A session that is lost is not worth trying again.
         let session = session.filter(|_| outcome.verdict != Verdict::SessionLost);
@@ -208,17 +244,18 @@ impl Course<'_> {
             follow_up: prompt::follow_up(self.job),
             session: self.job.session.clone(),
             cwd: self.job.worktree.clone(),
-            model: self.agent.config.model.clone(),
+            model: self.config.model.clone(),
             read_only: !self.job.task.kind.edits(),
             schema: None,
         }
     }
 
-    async fn process(&self, turn: &Turn) -> Ran {
+    async fn process(&mut self, turn: &Turn) -> Ran {
         let agent = self.agent;
         self.home.settle(agent.kind);
-        let (spec, stdin) = agent.spec(turn, &self.grants, self.home.path(), self.job.run.to_string());
-        let ran = drive(Order {
+        let marker = self.job.run.to_string();
+        let (spec, stdin) = agent.spec(self.config, turn, &self.grants, self.home.path(), marker);
+        let work = drive(Order {
             kind: agent.kind,
             dialect: agent.dialect(),
             spec,
@@ -232,10 +269,11 @@ impl Course<'_> {
             times: agent.times(),
             before: agent.counted(turn.session.as_ref()),
             pricing: agent.around.pricing,
+            metered: self.access.is_metered(),
             record: Some(self.folder),
             slot: self.slot,
-        })
-        .await;
+        });
+        let ran = self.access.during(work, self.audience).await;
         agent.count(ran.seen.session.as_ref(), ran.seen.usage);
         ran
     }

@@ -15,6 +15,7 @@ use crate::{
 };
 use maestria_kernel::{
     TaskId,
+    model::Caller,
     port::{Observer, ReviewJob},
     review::Opinion,
 };
@@ -54,19 +55,23 @@ async fn ask(
     observer: &dyn Observer,
 ) -> Result<Ran, String> {
     let seat = agent.slots.open(job.task);
-    let home = Home::prepare(
-        &job.artefacts.join("home"),
-        agent.kind,
-        &agent.config,
-        &agent.around.env,
-    )
-    .map_err(|error| format!("the reviewer's home cannot be prepared: {error}"))?;
+    let caller = Caller {
+        run: Some(job.run),
+        task: job.task,
+        agent: Some(agent.name.clone()),
+        budget: job.budget,
+    };
+    let access = agent.access(caller).await;
+    let mut access = access.map_err(|why| format!("the gateway gives the reviewer no key: {why}"))?;
+    let config = access.apply(agent.kind, &agent.config);
+    let home = Home::prepare(&job.artefacts.join("home"), agent.kind, &config, &agent.around.env)
+        .map_err(|error| format!("the reviewer's home cannot be prepared: {error}"))?;
     let turn = Turn {
         follow_up: prompt.clone(),
         prompt,
         session: None,
         cwd: job.checkout.clone(),
-        model: agent.config.model.clone(),
+        model: config.model.clone(),
         read_only: true,
         schema: schema.then(review::schema),
     };
@@ -75,8 +80,14 @@ async fn ask(
         trust: true,
         ..Grants::default()
     };
-    let (spec, stdin) = agent.spec(&turn, &grants, home.path(), job.run.to_string());
-    let ran = drive(Order {
+    let (spec, stdin) = agent.spec(&config, &turn, &grants, home.path(), job.run.to_string());
+    let audience = Audience {
+        observer: Some(observer),
+        agent: agent.name.clone(),
+        task: job.task,
+        review: true,
+    };
+    let work = drive(Order {
         kind: agent.kind,
         dialect: agent.dialect(),
         spec,
@@ -84,23 +95,20 @@ async fn ask(
         talk: talk::with(agent.kind, agent.transport(), turn),
         task: job.task.unwrap_or_else(|| TaskId::new(uuid::Uuid::nil())),
         attempt: 1,
-        audience: Audience {
-            observer: Some(observer),
-            agent: agent.name.clone(),
-            task: job.task,
-            review: true,
-        },
+        audience: audience.clone(),
         policy: Policy::built_in(),
         place: place(agent, job, &home),
         times: agent.times(),
         before: agent.counted(None),
         pricing: agent.around.pricing,
+        metered: access.is_metered(),
         record: Some(&job.artefacts),
         slot: &seat,
-    })
-    .await;
+    });
+    let ran = access.during(work, &audience).await;
+    let (_, refused) = access.end(&audience).await;
     home.hand_back();
-    Ok(ran)
+    refused.map_or(Ok(ran), Err)
 }
 
 fn place(agent: &CliAgent, job: &ReviewJob, home: &Home) -> Place {

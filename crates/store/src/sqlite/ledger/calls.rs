@@ -83,20 +83,22 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
     })
 }
 
-/// Calls over HTTP from the meter; calls of runs from their logs, which know them all.
+/// All calls of the books, and those that only the logs of runs know: of agents that do not use the gateway.
 const CALLS: &str = "
     WITH calls AS (
-        SELECT at, '' AS run, '' AS task, coalesce(agent, '') AS agent, client, provider || '/' || model AS model,
-               input, cached, output, cost, millis, outcome
-        FROM gateway_calls WHERE run IS NULL AND at >= ?1
+        SELECT at, coalesce(run, '') AS run, coalesce(task, '') AS task, coalesce(agent, '') AS agent, client, provider || '/' || model AS model,
+               input, cached, output, cost, millis, outcome, code
+        FROM gateway_calls WHERE at >= ?1
         UNION ALL
         SELECT c.at, c.run, coalesce(c.task, ''),
                coalesce((SELECT d.body ->> '$.agent' FROM events d
                          WHERE d.run = c.run AND d.kind = 'task.dispatched' AND d.seq < c.seq
                                AND d.body ->> '$.task' = c.task
                          ORDER BY d.seq DESC LIMIT 1), ''),
-               'run', c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok'
-        FROM model_calls c WHERE c.at >= ?1)";
+               'run', c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok', ''
+        FROM model_calls c
+        WHERE c.at >= ?1
+              AND (SELECT e.body ->> '$.request' FROM events e WHERE e.run = c.run AND e.seq = c.seq) IS NULL)";
 
 const fn group(by: UsageBy) -> &'static str {
     match by {
@@ -113,7 +115,7 @@ const fn group(by: UsageBy) -> &'static str {
 pub(super) fn usage(connection: &Connection, by: UsageBy, since: At) -> rusqlite::Result<Vec<UsageLine>> {
     let group = group(by);
     let mut select = connection.prepare(&format!(
-        "{CALLS} SELECT {group}, millis, outcome <> 'ok', input, cached, output, cost FROM calls ORDER BY 1, 2"
+        "{CALLS} SELECT {group}, millis, outcome <> 'ok', input, cached, output, cost, code LIKE 'cache\\_%' ESCAPE '\\' FROM calls ORDER BY 1, 2"
     ))?;
     let mut rows = select.query([since.0])?;
     let mut lines: Vec<UsageLine> = Vec::new();
@@ -138,6 +140,7 @@ pub(super) fn usage(connection: &Connection, by: UsageBy, since: At) -> rusqlite
         line.cached += natural(row.get(4)?);
         line.output += natural(row.get(5)?);
         line.cost += Cost(row.get(6)?);
+        line.hits += u64::from(row.get::<_, bool>(7)?);
     }
     if let Some(line) = lines.last_mut() {
         percentiles(line, &millis);
