@@ -8,6 +8,9 @@ const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-pra
 
 export const SCHEMES = ["light", "dark"];
 
+/** A folder of freshly built pages to look at instead of those that are in the program. */
+const FRESH = process.env.MAESTRIA_PAGES;
+
 /** Every screen; `RUN` stands for a run. */
 export const SCREENS = {
   home: "/",
@@ -39,6 +42,7 @@ export function launch() {
 /** A page of its own, which collects what the browser complains of. */
 export async function open(browser, { scheme = "light", width = 1360, height = 860 } = {}) {
   const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height }, reducedMotion: "reduce", permissions: ["clipboard-read", "clipboard-write"] });
+  if (FRESH) await context.route(/\.(js|css|svg)$/, (route) => route.fulfill({ path: FRESH + new URL(route.request().url()).pathname }));
   const page = await context.newPage();
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(error.message));

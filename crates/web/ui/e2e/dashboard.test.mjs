@@ -1,6 +1,7 @@
 // The dashboard as people use it: the real program, a real run, a real browser. In order: each test goes on where the last one ended.
 
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import { after, before, test } from "node:test";
 import { audit, launch, look, open, SCHEMES, SCREENS } from "./browser.mjs";
 import { Stage, until } from "./stage.mjs";
@@ -27,6 +28,12 @@ after(async () => {
 const main = () => page.locator("main");
 const live = () => page.getByText("Live", { exact: true }).locator("visible=true").first();
 const text = (what) => main().getByText(what).first();
+
+test("the first load is small", async () => {
+  const size = async (name) => gzipSync(await (await page.request.get(`${stage.url}/${name}`)).body(), { level: 9 }).length;
+  assert.ok((await size("app.js")) <= 120_000, "JavaScript");
+  assert.ok((await size("app.css")) <= 20_000, "CSS");
+});
 
 test("nothing is shown to somebody who has not signed in", async () => {
   await page.goto(`${stage.url}/runs`);
