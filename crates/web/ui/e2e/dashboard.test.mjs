@@ -85,6 +85,14 @@ test("a run is started by keyboard alone, and shows itself as it goes", async ()
 
 test("a question of a worker comes to the inbox and is answered by one key", async () => {
   await page.getByText("A worker asks for leave").waitFor();
+  for (const scheme of SCHEMES) {
+    await page.emulateMedia({ colorScheme: scheme });
+    for (const path of [`/runs/${run}?task=E2`, "/decisions", "/workers", "/"]) {
+      await look(page, stage.url + path);
+      await main().getByText("git push origin main").first().waitFor();
+      assert.deepEqual(await audit(page), [], `${path}, ${scheme}`);
+    }
+  }
   await page.keyboard.press("g");
   await page.keyboard.press("d");
   await page.getByRole("heading", { name: "Decisions" }).waitFor();
@@ -122,6 +130,15 @@ test("every view of the run tells its part", async () => {
   await page.getByRole("region", { name: "Plan graph" }).waitFor();
 });
 
+test("two keys lead to every place, and the reading begins there", async () => {
+  for (const [key, heading] of Object.entries({ r: "Runs", d: "Decisions", w: "Workers", g: "Gateway", c: "Costs", p: "Policies", s: "System", h: "Home" })) {
+    await page.keyboard.press("g");
+    await page.keyboard.press(key);
+    await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
+    await until("the focus in the page", () => page.evaluate(() => document.activeElement?.tagName === "MAIN"));
+  }
+});
+
 test("a log is read by keyboard, and an address says what was looked at", async () => {
   await look(page, `${stage.url}/runs/${run}?tab=events&kinds=review.*`);
   const events = page.getByRole("region", { name: "Events" });
@@ -140,7 +157,7 @@ test("a comment on a line is kept until it is told", async () => {
   await text("1 comment of yours").waitFor();
   await page.reload();
   await text("three would be too many").waitFor();
-  await main().getByRole("button", { name: "Discard" }).click();
+  await page.getByRole("button", { name: "Forget them" }).click();
   await main().getByText("three would be too many").waitFor({ state: "detached" });
 });
 
