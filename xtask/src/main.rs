@@ -6,6 +6,7 @@ mod clients;
 mod contract;
 mod e2e;
 mod escape;
+mod obedient;
 mod test;
 mod tidy;
 mod ui;
@@ -46,6 +47,8 @@ enum Verb {
     Contract,
     /// Try to get out of the sandbox by every known way, and take each of its layers away in turn.
     Escape,
+    /// Let an agent carry out every hostile instruction it reads, within the sandbox, and count the harm.
+    Obedient,
     /// Run the vendors' own Python clients against the gateway: every call kind on every provider.
     Clients,
     /// Check, test and build the dashboard's pages into crates/web/dist (needs node).
@@ -71,6 +74,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Bench { name, part, json } => bench::run(name, part.as_deref(), json),
         Verb::Contract => contract::run(),
         Verb::Escape => escape::run(),
+        Verb::Obedient => obedient::run(),
         Verb::Clients => clients::run(),
         Verb::Ui { check } => ui::run(check),
         Verb::E2e { pictures } => e2e::run(pictures),
