@@ -560,6 +560,103 @@ fn a_run_is_submitted_followed_and_applied() {
     assert!(greet.contains("--json"), "{greet}");
 }
 
+/// As docs/api.md lists them: each of the earlier paths, with what its clients read of the answer.
+#[test]
+fn the_flat_paths_answer_with_their_shapes() {
+    let scene = Scene::new("");
+    let bearer = scene.bearer();
+    let headers = [("host", scene.address.as_str()), ("authorization", bearer.as_str())];
+    let json = [headers[0], headers[1], ("content-type", "application/json")];
+    let wish = json!({"prompt": "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both",
+                      "target": scene.target(), "agents": ["playbook-author", "playbook-reviewer"]});
+    let done = scene.raw("POST", "/operations", &json, &wish.to_string());
+    assert_eq!(done.status, 200, "{done:?}");
+    let operation = done.json();
+    assert_eq!(operation["status"], "completed");
+    assert_eq!(operation["requires_human"], false);
+    assert!(operation["confidence_score"].as_f64().unwrap() > 0.7 && operation["execution_time_ms"].is_u64());
+    assert!(operation["token_usage"]["total"].as_u64().unwrap() > 0);
+    assert!(operation["result"].as_str().unwrap().contains("E2 "), "{operation}");
+    let one = scene.raw(
+        "GET",
+        &format!("/operations/{}", operation["id"].as_str().unwrap()),
+        &headers,
+        "",
+    );
+    assert_eq!(one.json(), operation);
+    for (path, field) in [
+        ("/operations", "operations"),
+        ("/escalations", "decisions"),
+        ("/api/status", "progress"),
+        ("/api/session", "session_id"),
+        ("/api/requirements", "requirements"),
+        ("/api/tasks", "tasks"),
+        ("/api/workers", "workers"),
+        ("/api/reviews", "reviews"),
+        ("/api/decisions", "decisions"),
+        ("/api/recovery", "recovery"),
+        ("/api/summary", "summary"),
+        ("/api/metrics", "success_rate"),
+    ] {
+        let answer = scene.raw("GET", path, &headers, "");
+        assert!(
+            answer.status == 200 && !answer.json()[field].is_null(),
+            "{path}: {answer:?}"
+        );
+        assert_eq!(scene.raw("GET", path, &headers[..1], "").status, 401, "{path}");
+    }
+    assert_eq!(
+        scene.raw("POST", "/api/route-llm", &json, r#"{"prompt":"x"}"#).json()["sampled"],
+        true
+    );
+    assert_eq!(
+        scene.raw("POST", "/api/control/pause", &json, "{}").code(),
+        "wrong-state"
+    );
+    assert_eq!(
+        scene.raw("POST", "/api/control/fly", &json, "{}").code(),
+        "unknown-path"
+    );
+    assert_eq!(scene.raw("POST", "/operations", &json, "{}").code(), "bad-json");
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads() {
+    let scene = Scene::new("");
+    scene.demo_run();
+    scene.stream("after=0", None, is_finished);
+    let bearer = scene.bearer();
+    let headers = [("host", scene.address.as_str()), ("authorization", bearer.as_str())];
+    let answer = scene.raw("GET", "/metrics", &headers, "");
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut described = String::new();
+    for line in answer.body.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.split(' ');
+            assert!(matches!(words.next(), Some("HELP" | "TYPE")), "{line}");
+            words.next().unwrap().clone_into(&mut described);
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        assert_eq!(
+            series.split('{').next().unwrap(),
+            described,
+            "each series stands below its description"
+        );
+        assert!(seen.insert(series.to_owned()), "twice: {series}");
+    }
+    for wanted in [
+        "maestria_runs{state=\"completed\"} 1",
+        "maestria_model_calls_total{model=\"playbook-author/script\"}",
+        "maestria_decisions_waiting 0",
+        "maestria_store_up 1",
+    ] {
+        assert!(answer.body.contains(wanted), "{wanted} is missing in\n{}", answer.body);
+    }
+}
+
 #[test]
 fn a_link_signs_a_page_in_once() {
     let scene = Scene::new("");
