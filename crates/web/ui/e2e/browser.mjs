@@ -2,6 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { chromium } from "playwright-core";
+import { until } from "./stage.mjs";
 
 const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
@@ -57,7 +58,7 @@ export async function open(browser, { scheme = "light", width = 1360, height = 8
 export async function look(page, url) {
   await page.goto(url);
   await page.locator("main h1").first().waitFor();
-  await page.locator("[role=status]:has-text('…')").waitFor({ state: "detached" });
+  await until("what the screen is for", async () => (await page.locator("[data-waiting]").count()) === 0);
 }
 
 /** What axe finds, a line each. */

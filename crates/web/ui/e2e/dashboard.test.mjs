@@ -1,8 +1,8 @@
 // The dashboard as people use it: the real program, a real run, a real browser. In order: each test goes on where the last one ended.
 
 import assert from "node:assert/strict";
-import { gzipSync } from "node:zlib";
 import { after, before, test } from "node:test";
+import { gzipSync } from "node:zlib";
 import { audit, launch, look, open, SCHEMES, SCREENS } from "./browser.mjs";
 import { Stage, until } from "./stage.mjs";
 
@@ -24,6 +24,17 @@ after(async () => {
   await browser?.close();
   await stage?.clear();
 });
+
+/** Somebody else, with a credential of a role. */
+async function visitor(role) {
+  const credential = stage.run("token", "issue", "--name", role, "--role", role).trim();
+  const other = await open(browser);
+  await other.goto(stage.url);
+  await other.getByLabel(/Or paste a token/).fill(credential);
+  await other.getByRole("button", { name: "Sign in" }).click();
+  await other.getByRole("heading", { name: "Home" }).waitFor();
+  return other;
+}
 
 const main = () => page.locator("main");
 const live = () => page.getByText("Live", { exact: true }).locator("visible=true").first();
@@ -47,7 +58,7 @@ test("a made-up code and a made-up token are refused, with the reason", async ()
   await page.getByText("bad-code").waitFor();
   await page.getByLabel(/Or paste a token/).fill("made-up");
   await page.getByRole("button", { name: "Sign in" }).click();
-  await page.getByRole("heading", { name: "Sign in to Maestria" }).waitFor();
+  await page.getByText("unauthorised").waitFor();
 });
 
 test("the link signs in, once, and leaves no trace in the address", async () => {
@@ -93,6 +104,10 @@ test("a question of a worker comes to the inbox and is answered by one key", asy
       assert.deepEqual(await audit(page), [], `${path}, ${scheme}`);
     }
   }
+  const other = await visitor("viewer");
+  await other.goto(`${stage.url}/decisions`);
+  await other.getByText("You may look, not decide.").waitFor();
+  assert.ok(await other.getByRole("button", { name: /^refuse/i }).isDisabled());
   await page.keyboard.press("g");
   await page.keyboard.press("d");
   await page.getByRole("heading", { name: "Decisions" }).waitFor();
@@ -101,9 +116,13 @@ test("a question of a worker comes to the inbox and is answered by one key", asy
   await page.keyboard.press("r");
   await page.keyboard.type("not from a test");
   await page.keyboard.press("Escape");
-  await page.locator("main").focus();
   await page.keyboard.press("d");
   await text("Nothing waits for you").waitFor();
+  // Whoever else looks sees it without being told to look again.
+  await other.getByText("Nothing waits for you").waitFor();
+  assert.equal(await other.getByRole("button", { name: "Start a run" }).count(), 0);
+  assert.deepEqual(other.complaints, []);
+  await other.context().close();
   await page.goto(`${stage.url}/decisions?state=answered`);
   await text("refuse").waitFor();
 });

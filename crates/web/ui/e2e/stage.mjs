@@ -9,6 +9,9 @@ import { join } from "node:path";
 const PROGRAM = process.env.MAESTRIA;
 const DEADLINE = 60_000;
 
+/** A provider that is there to be chosen in the routing playground; nothing listens at its address, and no agent works on it. */
+const NOBODY = '[providers.openai]\ndialect = "openai"\nbase_url = "http://127.0.0.1:9/v1"\nkey = "none"\nmodels = ["gpt-5", "gpt-5-mini"]\nroles = ["validator"]\n';
+
 export class Stage {
   #child = null;
   #said = "";
@@ -32,7 +35,7 @@ export class Stage {
     const off = (name) => `[agents.${name}]\nenabled = false\n`;
     writeFileSync(
       this.config,
-      [provider("author", ["planner", "analyst", "editor"]), provider("critic", ["reviewer"]), ...["claude", "codex", "gemini"].map(off), '[checks]\ncommand = "sh test.sh"\n'].join("\n"),
+      [provider("author", ["planner", "analyst", "editor"]), provider("critic", ["reviewer"]), NOBODY, ...["claude", "codex", "gemini"].map(off), '[checks]\ncommand = "sh test.sh"\n'].join("\n"),
     );
   }
 
