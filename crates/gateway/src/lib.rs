@@ -23,6 +23,7 @@ mod relay;
 mod route;
 mod service;
 mod tally;
+mod tokens;
 pub mod wire;
 
 pub use self::core::Setup;

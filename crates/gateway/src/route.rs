@@ -11,7 +11,7 @@ mod warm;
 pub(crate) use features::Features;
 pub(crate) use warm::Warm;
 
-use crate::{attempt::Target, core::Core};
+use crate::{attempt::Target, core::Core, tokens};
 use maestria_kernel::Cost;
 use score::{Scored, Scorer};
 use serde::Serialize;
@@ -160,7 +160,7 @@ pub(crate) fn decide(
 
 /// Decides about a bare prompt.
 pub(crate) fn explain(core: &Core, warm: &Warm, wish: &Wish) -> Result<Decision, Lost> {
-    let input = wish.context.max(wish.prompt.len() as u64 / 4);
+    let input = wish.context.max(tokens::of_text(&wish.prompt));
     let mut features = Features::of_text(&wish.prompt, &wish.system, input);
     (features.tools, features.vision, features.json) = (wish.tools, wish.vision, wish.json);
     features.max_output = wish.max_tokens;

@@ -255,3 +255,31 @@ async fn a_dead_provider_is_found_before_a_client_finds_it_and_one_that_is_back_
         assert!(std::time::Instant::now() < deadline, "nobody noticed");
     }
 }
+
+#[tokio::test]
+async fn a_long_request_goes_where_its_tokens_fit() {
+    let server = ModelServer::start().await;
+    let setup = Setup {
+        providers: vec![provider("p", "openai", &server, &["gpt-4o-mini", "gpt-4.1"])],
+        routes: [("default".to_owned(), Route::Policy(Policy::named("cheapest").unwrap()))].into(),
+        ..Setup::default()
+    };
+    let stage = Stage::with(setup, rules(), Bounds::default()).await;
+    let post = async |text: String| {
+        let (path, mut body) = ask(Dialect::Chat, "auto", &text, false);
+        body["max_completion_tokens"] = 100.into();
+        let reply = stage.post(&path, &body).await;
+        let model = reply.header("x-maestria-model").map(str::to_owned);
+        (
+            model.unwrap_or_else(|| reply.text.clone()),
+            reply.header("x-maestria-reason").unwrap_or_default().to_owned(),
+        )
+    };
+    // 600 KB of words are 100,000 tokens, and fit the cheap model's 128,000 although their bytes do not.
+    let (model, reason) = post(" tokens".repeat(90_000)).await;
+    assert_eq!(model, "p/gpt-4o-mini", "{reason}");
+    // 300 KB of odd signs are 200,000 tokens: a fourth of their bytes would fit, they do not.
+    let (model, reason) = post("ab1".repeat(100_000)).await;
+    assert_eq!(model, "p/gpt-4.1", "{reason}");
+    assert!(reason.contains("128"), "{reason}");
+}
