@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod clients;
 mod contract;
+mod escape;
 mod test;
 mod tidy;
 
@@ -41,6 +42,8 @@ enum Verb {
     },
     /// Run the real agent CLIs against the loopback model server; names what has changed.
     Contract,
+    /// Try to get out of the sandbox by every known way, and take each of its layers away in turn.
+    Escape,
     /// Run the vendors' own Python clients against the gateway: every call kind on every provider.
     Clients,
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
@@ -53,6 +56,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
         Verb::Bench { name, part, json } => bench::run(name, part.as_deref(), json),
         Verb::Contract => contract::run(),
+        Verb::Escape => escape::run(),
         Verb::Clients => clients::run(),
         Verb::Tidy => tidy::run(),
     }

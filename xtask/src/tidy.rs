@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("maestria-sandbox", &["maestria-kernel"]),
     ("maestria-agents", &["maestria-kernel", "maestria-sandbox"]),
     ("maestria-engine", &["maestria-kernel"]),
+    ("maestria-web", &[]),
     (
         "maestria-server",
         &[

@@ -143,7 +143,7 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Unprepared> {
     let mut shelf = Shelf::new()?;
     let tree = Tree::of(&walls.profile)?;
-    let walled = tier == Tier::Namespace && !walls.removed.has(Layer::Net) && !walls.removed.has(Layer::Mounts);
+    let walled = tier == Tier::Namespace && walls.removed.without(Layers::NAMESPACES) == walls.removed;
     let rules = rules(walls, &tree, walled)?;
     let addresses: Vec<libc::sockaddr_storage> = doors.addresses().map(net::raw_address).collect();
     if addresses.len() > DOORS {
@@ -161,7 +161,7 @@ pub(crate) fn prepare(
     }
     let blueprint = Blueprint {
         moves: shelf.keep(&moves)?,
-        filter: shelf.keep(&filter::program(sockets))?,
+        filter: shelf.keep(&filter::program(sockets, walled))?,
         rules: rules.as_ref().map(|(fd, rights)| (fd.as_raw_fd(), *rights)),
         doors: shelf.keep(&addresses)?,
         handoff: None,

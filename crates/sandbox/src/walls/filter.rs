@@ -125,8 +125,29 @@ pub(crate) enum Sockets {
     Loopback,
 }
 
-/// The program.
-pub(crate) fn program(sockets: Sockets) -> Vec<sock_filter> {
+/// Memory, queues and semaphores that the whole machine shares, where there is no namespace for them.
+const SHARED: [c_long; 6] = [
+    libc::SYS_shmget,
+    libc::SYS_shmat,
+    libc::SYS_msgget,
+    libc::SYS_msgsnd,
+    libc::SYS_semget,
+    libc::SYS_mq_open,
+];
+
+/// Calls that change how a process runs, with the place of its number among their arguments; 0 means the caller.
+const OF_PROCESSES: [(c_long, u32); 7] = [
+    (libc::SYS_setpriority, 1),
+    (libc::SYS_ioprio_set, 1),
+    (libc::SYS_sched_setaffinity, 0),
+    (libc::SYS_sched_setscheduler, 0),
+    (libc::SYS_sched_setparam, 0),
+    (libc::SYS_sched_setattr, 0),
+    (libc::SYS_prlimit64, 0),
+];
+
+/// The program. Where the worker is not alone in namespaces of its own (`walled`), it also keeps away from others.
+pub(crate) fn program(sockets: Sockets, walled: bool) -> Vec<sock_filter> {
     let mut filter = Filter(Vec::with_capacity(192));
     filter.load(ARCHITECTURE);
     filter.unless_equal(THIS_MACHINE, KILL);
@@ -150,7 +171,24 @@ pub(crate) fn program(sockets: Sockets) -> Vec<sock_filter> {
     filter.on(libc::SYS_socketpair, |filter| {
         filter.load(argument(0));
         filter.unless_equal(libc::AF_UNIX as u32, refuse(libc::EPERM));
+        if !walled {
+            // Half of a pair for datagrams can still write to anybody's socket.
+            filter.load(argument(1));
+            filter.mask(0xf);
+            filter.unless_one_of(&[libc::SOCK_STREAM, libc::SOCK_SEQPACKET], refuse(libc::EPERM));
+        }
     });
+    if !walled {
+        for call in SHARED {
+            filter.if_equal(number(call), refuse(libc::EPERM));
+        }
+        for (call, place) in OF_PROCESSES {
+            filter.on(call, |filter| {
+                filter.load(argument(place));
+                filter.unless_equal(0, refuse(libc::EPERM));
+            });
+        }
+    }
     match sockets {
         Sockets::Pairs => filter.if_equal(number(libc::SYS_socket), refuse(libc::EPERM)),
         Sockets::Tcp => filter.on(libc::SYS_socket, only_tcp),

@@ -31,7 +31,7 @@ fn verdict(program: &[sock_filter], machine: u32, call: i64, arguments: &[u64]) 
 }
 
 fn of(sockets: Sockets, call: i64, arguments: &[u64]) -> u32 {
-    verdict(&program(sockets), THIS_MACHINE, call, arguments)
+    verdict(&program(sockets, true), THIS_MACHINE, call, arguments)
 }
 
 const REFUSED: u32 = refuse(libc::EPERM);
@@ -94,7 +94,7 @@ fn the_kernel_reads_half_of_some_arguments_and_so_does_the_filter() {
 
 #[test]
 fn other_machines_and_newer_calls_do_not_exist() {
-    let program = program(Sockets::Loopback);
+    let program = program(Sockets::Loopback, true);
     assert_eq!(verdict(&program, 0x4000_0003, libc::SYS_read, &[]), KILL);
     assert_eq!(verdict(&program, THIS_MACHINE, i64::from(NEWEST) + 1, &[]), ABSENT);
     assert_eq!(
@@ -146,4 +146,17 @@ fn sockets_are_those_of_the_level() {
         of(Sockets::Pairs, libc::SYS_socketpair, &[libc::AF_TIPC as u64, stream, 0]),
         REFUSED
     );
+}
+
+#[test]
+fn without_namespaces_it_keeps_away_from_others() {
+    let bare = |call, arguments: &[u64]| verdict(&program(Sockets::Pairs, false), THIS_MACHINE, call, arguments);
+    let unix = libc::AF_UNIX as u64;
+    assert_eq!(bare(libc::SYS_socketpair, &[unix, libc::SOCK_STREAM as u64]), ALLOW);
+    assert_eq!(bare(libc::SYS_socketpair, &[unix, libc::SOCK_DGRAM as u64]), REFUSED);
+    assert_eq!(bare(libc::SYS_shmget, &[]), REFUSED);
+    assert_eq!(bare(libc::SYS_setpriority, &[0, 0, 19]), ALLOW);
+    assert_eq!(bare(libc::SYS_setpriority, &[0, 17, 19]), REFUSED);
+    assert_eq!(bare(libc::SYS_prlimit64, &[17]), REFUSED);
+    assert_eq!(of(Sockets::Pairs, libc::SYS_prlimit64, &[17]), ALLOW);
 }
