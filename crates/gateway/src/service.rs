@@ -243,7 +243,8 @@ impl Service {
         let mut tally = Tally::new(self.budgets.clone(), hold, row, question.body.len(), who).since(started);
         tally.because(&decision.reason);
         let prepare = |target: &Target| self.prepare(question, target);
-        let begun = match attempt::open(&self.core, &decision.targets, prepare).await {
+        let sent = question.body.len() as u64 / 4;
+        let begun = match attempt::open(&self.core, &decision.targets, sent, prepare).await {
             Ok(begun) => begun,
             Err(GaveUp { failure, retries }) => {
                 let fault = failure.told();

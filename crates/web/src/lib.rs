@@ -48,7 +48,12 @@ files! {
 /// All files.
 pub fn files() -> &'static [File] {
     static TABLE: OnceLock<Vec<File>> = OnceLock::new();
-    TABLE.get_or_init(|| FILES.iter().map(|&(path, kind, bytes)| file(path, kind, bytes)).collect())
+    TABLE.get_or_init(|| {
+        FILES
+            .iter()
+            .map(|&(path, kind, bytes)| file(path, kind, bytes))
+            .collect()
+    })
 }
 
 /// The file for a request's path (without query). Pages of the dashboard have addresses of their own and are all the

@@ -30,7 +30,10 @@ fn every_built_file_is_embedded_and_every_etag_is_its_own() {
 fn the_page_has_nothing_inline_and_nothing_from_elsewhere() {
     let index = find("/").expect("the index is embedded");
     let text = std::str::from_utf8(index.bytes).expect("it is text");
-    assert!(text.contains(r#"src="/app.js""#) && text.contains(r#"href="/app.css""#), "{text}");
+    assert!(
+        text.contains(r#"src="/app.js""#) && text.contains(r#"href="/app.css""#),
+        "{text}"
+    );
     for inline in ["<style", " style=", " onload=", "://"] {
         assert!(!text.contains(inline), "{inline}: {text}");
     }

@@ -1,7 +1,7 @@
 //! Routes, fallbacks, balancing.
 
 use crate::stage::{Stage, ask, provider, rules, text_of};
-use maestria_gateway::{Balance, Bounds, Policy, Route, Setup};
+use maestria_gateway::{Balance, Bounds, Policy, Rate, Route, Setup};
 use maestria_testkit::model::{Dialect, Fault, FaultKind, ModelServer, Script, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -282,4 +282,47 @@ async fn a_long_request_goes_where_its_tokens_fit() {
     let (model, reason) = post("ab1".repeat(100_000)).await;
     assert_eq!(model, "p/gpt-4.1", "{reason}");
     assert!(reason.contains("128"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_providers_own_limit_sends_calls_elsewhere_and_then_makes_them_wait_or_go() {
+    let (first, second) = (ModelServer::start().await, ModelServer::start().await);
+    let limited = |name: &str, server: &ModelServer, requests| {
+        let mut config = provider(name, "openai", server, &["m"]);
+        config.rate = Rate {
+            requests,
+            // Two at once, then one a second.
+            burst_percent: 4,
+            ..Rate::default()
+        };
+        config.patience.longest_wait = std::time::Duration::ZERO;
+        config
+    };
+    let chain = Route::Chain(vec!["a/m".to_owned(), "b/m".to_owned()]);
+    let setup = Setup {
+        providers: vec![limited("a", &first, 60), limited("b", &second, 60)],
+        routes: routes(&[("default", chain)]),
+        ..Setup::default()
+    };
+    let stage = Stage::with(setup, rules(), Bounds::default()).await;
+    let (path, body) = ask(Dialect::Chat, "auto", "hello", false);
+    let mut models = Vec::new();
+    for _ in 0..4 {
+        let reply = stage.post(&path, &body).await;
+        models.push(
+            reply
+                .header("x-maestria-model")
+                .map(str::to_owned)
+                .unwrap_or(reply.text),
+        );
+    }
+    assert_eq!(models, ["a/m", "a/m", "b/m", "b/m"]);
+    let reply = stage.post(&path, &body).await;
+    assert_eq!(reply.status, 429, "{}", reply.text);
+    assert!(
+        reply.header("retry-after").is_some() && reply.text.contains("requests_per_minute"),
+        "{}",
+        reply.text
+    );
+    assert_eq!((first.asked(), second.asked()), (2, 2), "the limits hold");
 }
