@@ -16,6 +16,8 @@ use std::{
 /// What each crate may depend on, of ours. `testkit` is a dev-dependency only and so stands in nobody's list.
 const ARROWS: &[(&str, &[&str])] = &[
     ("maestria-kernel", &[]),
+    ("maestria-api", &["maestria-kernel"]),
+    ("maestria-web", &[]),
     ("maestria-store", &["maestria-kernel"]),
     ("maestria-gateway", &["maestria-kernel"]),
     ("maestria-sandbox", &["maestria-kernel"]),
@@ -25,6 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "maestria-server",
         &[
+            "maestria-api",
+            "maestria-web",
             "maestria-kernel",
             "maestria-store",
             "maestria-gateway",
@@ -33,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "maestria-engine",
         ],
     ),
-    ("maestria-cli", &["maestria-kernel", "maestria-server"]),
+    ("maestria-cli", &["maestria-api", "maestria-kernel", "maestria-server"]),
     ("maestria-testkit", &["maestria-kernel"]),
     (
         "maestria-benches",

@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::command::{budget, gateway, keys, models, route, sandbox, usage};
+use crate::command::{budget, gateway, keys, models, route, sandbox, serve, usage};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use maestria_kernel::Cost;
@@ -87,6 +87,15 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: Option<Agents>,
     },
+    /// Serve the dashboard and the API, and drive runs, until it is told to stop.
+    Serve(serve::Serve),
+    /// Open the dashboard of the server that runs.
+    Open,
+    /// The token of the server, which lets in whoever has it.
+    Token {
+        #[command(subcommand)]
+        verb: Option<serve::Token>,
+    },
     /// Serve models to anything that speaks OpenAI, Anthropic or Gemini.
     Gateway(gateway::Gateway),
     /// Which model would answer a prompt, and why; nobody is called.
@@ -151,12 +160,8 @@ pub(crate) struct Run {
     /// The most it may cost, in dollars.
     #[arg(long, value_name = "DOLLARS")]
     pub(crate) budget: Option<Cost>,
-    /// Port of the dashboard (the dashboard is not part of this version; accepted so that scripts keep working).
-    #[arg(long, value_name = "PORT")]
-    pub(crate) port: Option<u16>,
-    /// No dashboard (there is none in this version).
-    #[arg(long)]
-    pub(crate) no_dashboard: bool,
+    #[command(flatten)]
+    pub(crate) beside: Beside,
     /// Make and print the plan; do nothing.
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -165,6 +170,16 @@ pub(crate) struct Run {
     pub(crate) copy: bool,
     #[command(flatten)]
     pub(crate) manner: Manner,
+}
+
+#[derive(Debug, Clone, Copy, ClapArgs)]
+pub(crate) struct Beside {
+    /// Port of the dashboard, instead of the one of `listen` of [server] (or a free one when that is taken).
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// No dashboard beside the run.
+    #[arg(long)]
+    pub(crate) no_dashboard: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -182,6 +197,8 @@ pub(crate) struct Demo {
     /// Where the sample repository and the session go; a temporary folder if not given.
     #[arg(long, value_name = "DIR")]
     pub(crate) workspace: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) beside: Beside,
     #[command(flatten)]
     pub(crate) manner: Manner,
 }

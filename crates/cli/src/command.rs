@@ -16,6 +16,7 @@ mod policy;
 pub(crate) mod route;
 mod run;
 pub(crate) mod sandbox;
+pub(crate) mod serve;
 pub(crate) mod usage;
 
 use crate::{
@@ -130,8 +131,8 @@ pub(crate) fn execute(args: Args) -> Done {
         Verb::Models { verb } => models::execute(&context, verb.as_ref()),
         verb => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
-            if !matches!(verb, Verb::Gateway(_)) {
-                // Only the gateway has work for all cores.
+            if !matches!(verb, Verb::Gateway(_) | Verb::Serve(_)) {
+                // Only servers have work for all cores.
                 builder.worker_threads(2);
             }
             let runtime = builder.enable_all().build()?;
@@ -162,6 +163,9 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Agents { verb } => agents::execute(context, verb).await,
         Verb::Doctor(output) => doctor::execute(context, output.json).await,
         Verb::Gateway(args) => gateway::execute(context, args).await,
+        Verb::Serve(args) => serve::execute(context, &args).await,
+        Verb::Open => serve::open(context).await,
+        Verb::Token { verb } => serve::token(context, verb),
         Verb::Sandbox { verb } => sandbox::execute(context, verb).await,
         Verb::Usage(args) => usage::execute(context, args).await,
         Verb::Budget { verb } => budget::execute(context, verb.as_ref()).await,

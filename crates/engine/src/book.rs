@@ -149,7 +149,8 @@ fn changes_row(events: &[Stored]) -> bool {
     events.iter().any(|stored| changes(&stored.event))
 }
 
-fn row(run: &Run) -> RunRow {
+/// A run as lists show it.
+pub fn row(run: &Run) -> RunRow {
     let request = run.request.as_deref();
     let text = |f: fn(&maestria_kernel::request::Request) -> &str| request.map(f).unwrap_or_default().to_owned();
     RunRow {

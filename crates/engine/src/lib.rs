@@ -16,6 +16,7 @@ mod observer;
 mod perform;
 mod summary;
 
+pub use book::row;
 pub use clock::{Clock, SystemClock};
 pub use driver::{Leave, Patience};
 pub use engine::{Engine, EngineError, Ports};

@@ -179,6 +179,11 @@ impl App {
             .collect()
     }
 
+    /// The workflows that a run can go through.
+    pub fn workflows(&self) -> Vec<maestria_kernel::workflow::Workflow> {
+        self.workflows.all().cloned().collect()
+    }
+
     /// A new run's id.
     pub fn new_run(&self) -> RunId {
         RunId::new(uuid::Uuid::now_v7())

@@ -22,7 +22,7 @@ use maestria_kernel::{
     plan::shares::Band,
     workflow::Limits,
 };
-use std::{collections::BTreeMap, fmt::Write as _, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// All that is wrong with a configuration, each with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -116,6 +116,8 @@ pub struct Config {
     pub env_files: Vec<String>,
     /// Folder of the person's own workflows.
     pub workflows: PathBuf,
+    /// Where the server listens.
+    pub listen: SocketAddr,
     layers: Layers,
 }
 
@@ -189,26 +191,34 @@ impl Config {
             idle_timeout: get.duration("workers.idle_timeout"),
             env_files: get.words("target.env_files"),
             workflows: sources.path().with_file_name("workflows"),
+            listen: get.address("server.listen"),
             layers: Layers::default(),
         }
+    }
+
+    /// The values in force, each with its key and its origin; as TOML, secrets masked.
+    pub fn effective(&self) -> Vec<(String, String, String)> {
+        let shown = |key: &str, value: &toml::Value| match schema::is_secret(key) {
+            true => "\"…\"".to_owned(),
+            false => value.to_string(),
+        };
+        let values = self.layers.effective().into_iter();
+        values
+            .map(|(key, value, origin)| (key.clone(), shown(&key, &value), origin))
+            .collect()
     }
 
     /// The values in force as TOML, secrets masked; with their origins as comments if asked for.
     pub fn show(&self, origins: bool) -> String {
         let mut text = String::new();
         let mut section = String::new();
-        for (key, value, origin) in self.layers.effective() {
+        for (key, shown, origin) in self.effective() {
             let (table, name) = key.rsplit_once('.').unwrap_or(("", &key));
             if table != section {
                 let gap = if text.is_empty() { "" } else { "\n" };
                 let _ = writeln!(text, "{gap}[{table}]");
                 table.clone_into(&mut section);
             }
-            let shown = if schema::is_secret(&key) {
-                "\"…\"".to_owned()
-            } else {
-                value.to_string()
-            };
             let _ = match origins {
                 true => writeln!(text, "{name} = {shown}  # {origin}"),
                 false => writeln!(text, "{name} = {shown}"),

@@ -144,7 +144,10 @@ impl Listening {
         let absorbed = absorb(&*ledger, &owner).await?;
         let table = &config.gateway;
         let rules = Rules {
-            auth: table.auth(|| token(&data.join("gateway.token")))?,
+            auth: table.auth(|| {
+                let fresh = maestria_gateway::key::random().map_err(|e| AppError::Config(e.to_string()))?;
+                token(&data.join("gateway.token"), fresh)
+            })?,
             budget: table.budget.clone(),
             rate: table.rate,
             on_loss: table.on_loss,
@@ -181,10 +184,9 @@ impl Listening {
     }
 }
 
-/// The token in a file that only its owner can read; made when it is not there.
-fn token(path: &Path) -> Result<String, AppError> {
+/// The token in a file that only its owner can read; `fresh` becomes it when it is not there.
+pub(crate) fn token(path: &Path, fresh: String) -> Result<String, AppError> {
     let read = || -> std::io::Result<String> {
-        let fresh = maestria_gateway::key::random().map_err(|e| std::io::Error::other(e.to_string()))?;
         match std::fs::OpenOptions::new()
             .write(true)
             .create_new(true)

@@ -7,11 +7,15 @@ pub mod app;
 pub mod config;
 mod doctor;
 pub mod gateway;
+mod host;
+pub mod http;
 mod recordings;
+mod stream;
 
 pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository};
 pub use config::{Config, ConfigError, Sources, Workflows};
 pub use doctor::{DoctorLine, Level, doctor};
+pub use host::Hosting;
 pub use maestria_engine::{EngineError, Leave, Patience};
 pub use maestria_sandbox::{self as sandbox, path, policy};
 pub use recordings::replay;

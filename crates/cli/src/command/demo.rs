@@ -1,10 +1,13 @@
 //! `maestria demo`: the whole job on a sample repository, with scripted models and everything else real.
 
-use super::{Context, Done, Failure, by, drive::drive};
+use super::{Context, Done, Failure, by, drive::drive, serve};
 use crate::{args, render};
 use maestria_kernel::AgentName;
 use maestria_server::{ScriptedProvider, Wish};
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 const TASK: &str = "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both";
 
@@ -50,7 +53,11 @@ pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
         by: by(),
     };
     let run = app.engine.submit(app.request(wish)?).await?;
-    drive(context, &app, run, &args.manner).await
+    let app = Arc::new(app);
+    let beside = serve::beside(context, &app, args.beside, run).await;
+    let done = drive(context, &app, run, &args.manner).await;
+    beside.end().await;
+    done
 }
 
 fn write_sample(target: &Path) -> Result<(), Failure> {

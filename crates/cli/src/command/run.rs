@@ -1,6 +1,6 @@
 //! `maestria run`: submit a request and drive it, or only show its plan.
 
-use super::{Context, Done, Failure, by, drive::drive};
+use super::{Context, Done, Failure, by, drive::drive, serve};
 use crate::{args, exit::Exit, render};
 use maestria_kernel::{
     AgentName, At, Command, Run, RunId, decide,
@@ -38,7 +38,11 @@ pub(super) async fn execute(context: &Context, args: args::Run) -> Done {
     }
     app.check_day_budget().await?;
     let run = app.engine.submit(request).await?;
-    drive(context, &app, run, &args.manner).await
+    let app = Arc::new(app);
+    let beside = serve::beside(context, &app, args.beside, run).await;
+    let done = drive(context, &app, run, &args.manner).await;
+    beside.end().await;
+    done
 }
 
 fn read_task() -> Result<String, Failure> {

@@ -70,10 +70,7 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
     }
     let name = format!("{:?}", args.by).to_lowercase();
     if args.csv {
-        println!("{name},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms,hits");
-        for line in &lines {
-            println!("{}", csv(line));
-        }
+        println!("{}", maestria_api::money::csv(&name, &lines).trim_end());
         return Ok(Exit::Ok);
     }
     if lines.is_empty() {
@@ -130,21 +127,4 @@ fn row(line: &UsageLine) -> Vec<String> {
         millis(line.p95_millis),
         millis(line.p99_millis),
     ]
-}
-
-/// Dollars with all six decimals.
-fn csv(line: &UsageLine) -> String {
-    let dollars = format!("{}.{:06}", line.cost.0 / 1_000_000, line.cost.0 % 1_000_000);
-    let group = if line.group.contains([',', '"', '\n']) {
-        format!("\"{}\"", line.group.replace('"', "\"\""))
-    } else {
-        line.group.clone()
-    };
-    let counts = [line.calls, line.failed, line.input, line.cached, line.output]
-        .map(|n| n.to_string())
-        .join(",");
-    let times = [line.p50_millis, line.p95_millis, line.p99_millis]
-        .map(|n| n.to_string())
-        .join(",");
-    format!("{group},{counts},{dollars},{times},{}", line.hits)
 }

@@ -4,11 +4,7 @@ use super::value::Reader;
 use maestria_gateway::{
     Auth, Balance, Bounds, BudgetConfig, CacheConfig, Exhausted, OnLoss, Policy, Rate, Route, SemanticConfig,
 };
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 /// Whether workers get their models through the gateway.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,7 +53,7 @@ impl GatewayTable {
         let mut policies: Vec<Policy> = own.into_iter().map(|name| policy(get, name)).collect();
         policies.extend(Policy::ALL);
         Self {
-            listen: listen(get),
+            listen: get.address("gateway.listen"),
             auth: get.one_of("gateway.auth", &["keys", "token", "none"]),
             balance: Balance::named(&balance).unwrap_or_default(),
             on_loss: match get.one_of("gateway.on_loss", &["drop", "refuse"]).as_str() {
@@ -123,16 +119,6 @@ impl GatewayTable {
             _ => Auth::Keys,
         })
     }
-}
-
-fn listen(get: &mut Reader<'_>) -> SocketAddr {
-    let text = get.text("gateway.listen").unwrap_or_default();
-    text.parse().unwrap_or_else(|_| {
-        get.wrong.push(format!(
-            "`gateway.listen` is \"{text}\"; expected an address such as \"127.0.0.1:8090\""
-        ));
-        SocketAddr::from((Ipv4Addr::LOCALHOST, 8090))
-    })
 }
 
 /// A person's own weights; of a built-in name they count instead of the built-in ones.

@@ -2,7 +2,12 @@
 
 use super::{AgentTable, ProviderTable, layers::Layers};
 use maestria_kernel::{Cost, agent::Role};
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
 use toml::Value;
 
 /// A text that is never shown.
@@ -54,6 +59,13 @@ impl Reader<'_> {
             v.as_integer().and_then(|n| T::try_from(n).ok())
         });
         read.unwrap_or_default()
+    }
+
+    pub(super) fn address(&mut self, key: &str) -> SocketAddr {
+        let read = self.read(key, "an address such as \"127.0.0.1:8090\"", |v| {
+            v.as_str()?.parse().ok()
+        });
+        read.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 8090)))
     }
 
     pub(super) fn percent<T: TryFrom<i64> + Default>(&mut self, key: &str) -> T {

@@ -55,6 +55,11 @@ impl Workflows {
         }
     }
 
+    /// All workflows, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Workflow> {
+        self.0.values()
+    }
+
     /// A workflow by name.
     ///
     /// # Errors

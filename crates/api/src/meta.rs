@@ -1,0 +1,82 @@
+//! The server itself.
+
+use maestria_kernel::At;
+use serde::{Deserialize, Serialize};
+
+/// What a credential may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Read.
+    Viewer,
+    /// Also submit, act and decide.
+    Operator,
+    /// Also see configuration, keys and audit, and let others in.
+    Admin,
+}
+
+impl Role {
+    /// The word on every face.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Whether the server is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`, `degraded` or `stopping`.
+    pub status: String,
+    /// The program's version.
+    pub version: String,
+    /// `ok`, or what is wrong.
+    pub store: String,
+    /// Since it started.
+    pub uptime_seconds: u64,
+}
+
+/// The server, and who asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    /// The program's version.
+    pub version: String,
+    /// When the server started.
+    pub started_at: At,
+    /// Its clock.
+    pub now: At,
+    /// The newest event's number.
+    pub number: u64,
+    /// The caller's name.
+    pub name: String,
+    /// The caller's role.
+    pub role: Role,
+    /// Optional parts that this server offers.
+    pub features: Vec<String>,
+    /// Where it listens.
+    pub listen: String,
+}
+
+/// The body of `sign-in`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignIn {
+    /// The code of the link.
+    pub code: String,
+}
+
+/// A credential for a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedIn {
+    /// The credential.
+    pub token: String,
+    /// Whose it is.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it ends.
+    pub expires_at: Option<At>,
+}

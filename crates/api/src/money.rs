@@ -1,0 +1,77 @@
+//! What was used and what it cost.
+
+use maestria_kernel::{
+    At, Cost,
+    ledger::{Balance, UsageLine},
+};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+
+/// Usage by something.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct UsageTable {
+    /// What it is grouped by.
+    pub by: String,
+    /// Since when.
+    pub since: At,
+    /// The groups.
+    pub items: Vec<UsageLine>,
+    /// Always `None`: it is one page.
+    pub next: Option<String>,
+    /// All groups together.
+    pub total: UsageLine,
+}
+
+/// Limits in force, and what is spent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Budgets {
+    /// A day, everybody.
+    pub day: Option<Cost>,
+    /// Each run.
+    pub run: Option<Cost>,
+    /// Each task.
+    pub task: Option<Cost>,
+    /// Each client key, a day.
+    pub client: Option<Cost>,
+    /// Each project, a day.
+    pub project: Option<Cost>,
+    /// Each model, a day.
+    pub model: Option<Cost>,
+    /// From which share people are told.
+    pub alert_percent: u8,
+    /// `stop` or `downgrade`.
+    pub on_exhausted: String,
+    /// Spent today, all scopes of `day`.
+    pub spent_today: Cost,
+    /// Held for calls under way.
+    pub held_today: Cost,
+    /// The accounts.
+    pub balances: Vec<Balance>,
+}
+
+/// Usage as comma-separated values, dollars with all six decimals; `by` names the first column.
+pub fn csv(by: &str, lines: &[UsageLine]) -> String {
+    let mut text = format!("{by},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms,hits\n");
+    for line in lines {
+        let group = if line.group.contains([',', '"', '\n']) {
+            format!("\"{}\"", line.group.replace('"', "\"\""))
+        } else {
+            line.group.clone()
+        };
+        let dollars = format!("{}.{:06}", line.cost.0 / 1_000_000, line.cost.0 % 1_000_000);
+        let _ = writeln!(
+            text,
+            "{group},{},{},{},{},{},{dollars},{},{},{},{}",
+            line.calls,
+            line.failed,
+            line.input,
+            line.cached,
+            line.output,
+            line.p50_millis,
+            line.p95_millis,
+            line.p99_millis,
+            line.hits
+        );
+    }
+    text
+}

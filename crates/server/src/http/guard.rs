@@ -1,0 +1,245 @@
+//! What every request meets before and after its handler: whether it is meant for us, who asks, whether it came before;
+//! and what is said when it was refused.
+
+use super::{Shared, State, access::Caller, ask::text, problem::Refusal};
+use axum::{
+    body::{Body, Bytes, HttpBody as _},
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse as _, Response},
+};
+use maestria_api::{meta::Role, problem::Code};
+use maestria_kernel::At;
+use ring::digest::{SHA256, digest};
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// The longest body; a task text is at most a MiB, escaped.
+const LONGEST_BODY: usize = 4 << 20;
+
+/// How long a body may take to come.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long an answer is kept for repeats, and how many.
+const REPEATS: Duration = Duration::from_secs(24 * 3600);
+const MOST_REPEATS: usize = 4096;
+
+/// Lets a request through, or says why not.
+pub(super) async fn guard(shared: State, request: Request, next: Next) -> Response {
+    let id = request_id(request.headers());
+    let is_api = request.uri().path().starts_with("/api/");
+    let mut response = match admit(&shared.0, request, next).await {
+        Ok(response) => response,
+        Err(refusal) => refusal.into_response(),
+    };
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        if refusal.code == Code::Internal {
+            tracing::error!(request = id, detail = refusal.detail, "a request failed");
+        }
+        let allow = response.headers_mut().remove(header::ALLOW);
+        response = refusal.respond(&id);
+        if let Some(allow) = allow {
+            response.headers_mut().insert(header::ALLOW, allow);
+        }
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if is_api && !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    }
+    response
+}
+
+/// The client's id of the request, if it is a decent one; else ours.
+fn request_id(headers: &HeaderMap) -> String {
+    let decent = |id: &&str| !id.is_empty() && id.len() <= 64 && id.bytes().all(|b| b.is_ascii_graphic());
+    text(headers, "x-request-id")
+        .filter(decent)
+        .map_or_else(|| uuid::Uuid::now_v7().simple().to_string(), str::to_owned)
+}
+
+async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Response, Refusal> {
+    check_host(shared.listen, request.headers())?;
+    check_origin(request.method(), request.headers())?;
+    let (mut parts, body) = request.into_parts();
+    let path = parts.uri.path();
+    let caller = match path.strip_prefix("/api/v1") {
+        Some(place) if !is_open(place) => {
+            let caller = identify(shared, &parts.headers)?;
+            let needed = needed(&parts.method, place);
+            if caller.role < needed {
+                let what = format!(
+                    "`{}` is {}; this takes {}",
+                    caller.name,
+                    caller.role.as_str(),
+                    needed.as_str()
+                );
+                return Err(Refusal::new(Code::Forbidden, what));
+            }
+            Some(caller)
+        }
+        _ => None,
+    };
+    let name = caller.as_ref().map(|caller| caller.name.clone()).unwrap_or_default();
+    if let Some(caller) = caller {
+        parts.extensions.insert(caller);
+    }
+    if parts.method != Method::POST {
+        return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
+    }
+    let bytes = whole(body).await?;
+    once(shared, &name, parts, bytes, next).await
+}
+
+/// Paths that take no credential.
+fn is_open(place: &str) -> bool {
+    matches!(place, "/health" | "/sign-in")
+}
+
+/// The role that a path takes.
+fn needed(method: &Method, place: &str) -> Role {
+    match place {
+        "/config" | "/audit" => Role::Admin,
+        "/policies/test" | "/policies/path" | "/gateway/route" => Role::Viewer,
+        _ if matches!(*method, Method::GET | Method::HEAD) => Role::Viewer,
+        _ => Role::Operator,
+    }
+}
+
+fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    let given = text(headers, "authorization").and_then(|value| {
+        let (scheme, credential) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(credential.trim())
+    });
+    let caller = given.and_then(|credential| shared.access.whose(credential, crate::now()));
+    caller.ok_or_else(Refusal::unauthorised)
+}
+
+/// Names under which a browser may know us; any other is somebody's who lets his name point here.
+fn check_host(listen: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
+    let given = text(headers, "host").unwrap_or_default();
+    let port = listen.port();
+    let ours = [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port}"),
+        format!("[::1]:{port}"),
+        listen.to_string(),
+    ];
+    if ours.iter().any(|name| name.eq_ignore_ascii_case(given)) {
+        return Ok(());
+    }
+    let what = format!("this server is {}, not `{given}`", ours[0]);
+    Err(Refusal::new(Code::ForeignHost, what))
+}
+
+/// Actions come from our own pages, or from programs, which name no origin.
+fn check_origin(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+    if matches!(*method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    let host = text(headers, "host").unwrap_or_default();
+    match headers.get(header::ORIGIN) {
+        None => Ok(()),
+        Some(origin) if origin.as_bytes() == format!("http://{host}").as_bytes() => Ok(()),
+        Some(origin) => {
+            let what = format!("the origin is {origin:?}; this takes requests of its own pages only");
+            Err(Refusal::new(Code::ForeignOrigin, what))
+        }
+    }
+}
+
+/// The whole body, if it is not too long and comes in time.
+async fn whole(body: Body) -> Result<Bytes, Refusal> {
+    let too_large = || Refusal::new(Code::TooLarge, format!("the body is longer than {LONGEST_BODY} bytes"));
+    if body.size_hint().lower() > LONGEST_BODY as u64 {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LONGEST_BODY)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) if error.to_string().contains("length limit") => Err(too_large()),
+        Ok(Err(error)) => Err(Refusal::new(Code::BadJson, format!("the body broke off: {error}"))),
+        Err(_) => Err(Refusal::new(Code::BadJson, "the body does not come")),
+    }
+}
+
+/// Answers to requests that may come again.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Kept>>>>);
+
+#[derive(Debug)]
+struct Kept {
+    until: At,
+    request: Vec<u8>,
+    answer: Option<(StatusCode, HeaderMap, Bytes)>,
+}
+
+impl Repeats {
+    /// The place of a key; whoever comes second waits there for the first.
+    fn place(&self, key: String, request: &[u8], now: At) -> Arc<tokio::sync::Mutex<Kept>> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() >= MOST_REPEATS {
+            kept.retain(|_, place| place.try_lock().map_or(true, |kept| kept.until > now));
+        }
+        if kept.len() >= MOST_REPEATS {
+            kept.clear();
+        }
+        let fresh = || {
+            Arc::new(tokio::sync::Mutex::new(Kept {
+                until: now.after(REPEATS),
+                request: request.to_vec(),
+                answer: None,
+            }))
+        };
+        kept.entry(key).or_insert_with(fresh).clone()
+    }
+}
+
+/// Does a `POST` once for each idempotency key.
+async fn once(shared: &Shared, caller: &str, parts: Parts, bytes: Bytes, next: Next) -> Result<Response, Refusal> {
+    let Some(key) = text(&parts.headers, "idempotency-key").map(str::to_owned) else {
+        return Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await);
+    };
+    if key.is_empty() || key.len() > 128 || !key.bytes().all(|b| b.is_ascii_graphic()) {
+        let what = "`idempotency-key` is 1 to 128 visible ASCII characters";
+        return Err(Refusal::new(Code::BadValue, what).field("idempotency-key"));
+    }
+    let what = [parts.uri.to_string().as_bytes(), b"\n", &bytes].concat();
+    let request = digest(&SHA256, &what);
+    let place = shared
+        .repeats
+        .place(format!("{caller} {key}"), request.as_ref(), crate::now());
+    let mut kept = place.lock().await;
+    if kept.request != request.as_ref() {
+        return Err(Refusal::new(
+            Code::KeyReused,
+            "this key came with another request before",
+        ));
+    }
+    if let Some((status, headers, body)) = kept.answer.clone() {
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        return Ok(response);
+    }
+    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
+    // What failed may be tried again.
+    if !response.status().is_success() {
+        return Ok(response);
+    }
+    let (head, body) = response.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX)
+        .await
+        .map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
+    kept.answer = Some((head.status, head.headers.clone(), body.clone()));
+    Ok(Response::from_parts(head, Body::from(body)))
+}

@@ -1,0 +1,195 @@
+//! What was used, what it cost, what models there are, and which of them would answer.
+
+use super::{
+    State,
+    ask::{Args, Body, limit, text},
+    problem::Refusal,
+    reply::{self, Answer},
+    runs::app_refusal,
+};
+use crate::gateway::{Gateway, Wish, catalogue, sample, setup};
+use axum::http::{HeaderMap, StatusCode};
+use maestria_api::{
+    Page,
+    money::{Budgets, UsageTable},
+    problem::Code,
+};
+use maestria_kernel::{
+    At,
+    ledger::{Scope, UsageBy, UsageLine},
+};
+use serde::Deserialize;
+use serde_json::json;
+
+const DAY: i64 = 86_400_000;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Query {
+    by: Option<String>,
+    since: Option<i64>,
+}
+
+/// `GET /usage`
+pub(super) async fn usage(shared: State, headers: HeaderMap, Args(query): Args<Query>) -> Answer {
+    let name = query.by.unwrap_or_else(|| "model".to_owned());
+    let by = match name.as_str() {
+        "run" => UsageBy::Run,
+        "task" => UsageBy::Task,
+        "agent" => UsageBy::Agent,
+        "client" => UsageBy::Client,
+        "model" => UsageBy::Model,
+        "day" => UsageBy::Day,
+        other => {
+            let what = format!("`by` is `{other}`; it is run, task, agent, client, model or day");
+            return Err(Refusal::new(Code::BadValue, what).field("by"));
+        }
+    };
+    let since = query.since.map_or(At(crate::now().0 - 30 * DAY), At);
+    let items = shared.books.usage(by, since).await?;
+    if text(&headers, "accept").is_some_and(|accept| accept.starts_with("text/csv")) {
+        let csv = maestria_api::money::csv(&name, &items);
+        return Ok(reply::plain(StatusCode::OK, csv, "text/csv; charset=utf-8"));
+    }
+    let total = items.iter().fold(UsageLine::default(), |sum, line| UsageLine {
+        calls: sum.calls + line.calls,
+        failed: sum.failed + line.failed,
+        input: sum.input + line.input,
+        cached: sum.cached + line.cached,
+        output: sum.output + line.output,
+        cost: sum.cost.plus(line.cost),
+        hits: sum.hits + line.hits,
+        ..sum
+    });
+    let table = UsageTable {
+        by: name,
+        since,
+        items,
+        next: None,
+        total,
+    };
+    reply::json(&headers, &table)
+}
+
+/// `GET /budgets`
+pub(super) async fn budgets(shared: State, headers: HeaderMap) -> Answer {
+    let limits = &shared.app.config.gateway.budget;
+    let balances = shared.books.balances(Scope::Day.day(crate::now())).await?;
+    let day = balances.iter().find(|balance| balance.scope == Scope::Day.to_string());
+    let answer = Budgets {
+        day: limits.day,
+        run: limits.run,
+        task: limits.task,
+        client: limits.client,
+        project: limits.project,
+        model: limits.model,
+        alert_percent: limits.alert_percent,
+        on_exhausted: format!("{:?}", limits.exhausted).to_lowercase(),
+        spent_today: day.map(|balance| balance.spent).unwrap_or_default(),
+        held_today: day.map(|balance| balance.held).unwrap_or_default(),
+        balances,
+    };
+    reply::json(&headers, &answer)
+}
+
+/// `GET /models`
+pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
+    let config = &shared.app.config;
+    let catalogue = catalogue(config).map_err(app_refusal)?;
+    let line = |provider: &str, name: &str, local: bool, configured: bool| {
+        let known = catalogue.model(name);
+        json!({
+            "model": format!("{provider}/{name}"), "provider": provider,
+            "price": {"input": known.price.input, "cached": known.price.cached,
+                      "written": known.price.written, "output": known.price.output},
+            "context": known.context, "output": known.output,
+            "tools": known.tools, "vision": known.vision, "json": known.json,
+            "quality": known.quality, "listed": known.listed, "local": local, "configured": configured,
+        })
+    };
+    let mut items = Vec::new();
+    for (name, table) in &config.providers {
+        items.extend(table.models.iter().map(|model| line(name, model, table.local, true)));
+    }
+    if config.providers.is_empty() {
+        let sampled = sample(setup(config, &crate::Options::default()).map_err(app_refusal)?);
+        for provider in &sampled.providers {
+            items.extend(
+                provider
+                    .models
+                    .iter()
+                    .map(|model| line(&provider.name, model, false, false)),
+            );
+        }
+    }
+    let named = config.gateway.routes.keys().filter(|route| *route != "default");
+    let routes: Vec<&str> = std::iter::once("auto").chain(named.map(String::as_str)).collect();
+    reply::json(&headers, &json!({"items": items, "next": null, "routes": routes}))
+}
+
+/// `GET /gateway/lanes`: none, as no gateway runs in this process.
+pub(super) async fn lanes(headers: HeaderMap) -> Answer {
+    reply::json(&headers, &Page::<()>::whole(Vec::new()))
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Most {
+    limit: Option<u32>,
+}
+
+/// `GET /gateway/calls`
+pub(super) async fn calls(shared: State, headers: HeaderMap, Args(most): Args<Most>) -> Answer {
+    let most = limit(most.limit, 50, 200)?;
+    let rows = shared.books.calls(At(0), u32::try_from(most).unwrap_or(50)).await?;
+    reply::json(&headers, &Page::whole(rows))
+}
+
+/// What a route is wished for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    prompt: String,
+    #[serde(default)]
+    system: String,
+    #[serde(default)]
+    route: Option<String>,
+    #[serde(default)]
+    tools: bool,
+    #[serde(default)]
+    vision: bool,
+    #[serde(default)]
+    json: bool,
+    #[serde(default)]
+    context: u64,
+    #[serde(default)]
+    max_tokens: Option<u64>,
+}
+
+/// `POST /gateway/route`: decides and calls nobody.
+pub(super) async fn route(shared: State, Body(asked): Body<Asked>) -> Answer {
+    let config = &shared.app.config;
+    let mut set_up = setup(config, &crate::Options::default()).map_err(app_refusal)?;
+    let sampled = config.providers.is_empty();
+    if sampled {
+        set_up = sample(set_up);
+    }
+    let no_route = |what: String| Refusal::new(Code::NoRoute, what).hint("`maestria models` lists what is configured");
+    let gateway = Gateway::new(set_up).map_err(|e| no_route(e.to_string()))?;
+    let decision = gateway.explain(&Wish {
+        prompt: asked.prompt,
+        system: asked.system,
+        route: asked.route.unwrap_or_else(|| "auto".to_owned()),
+        tools: asked.tools,
+        vision: asked.vision,
+        json: asked.json,
+        context: asked.context,
+        max_tokens: asked.max_tokens,
+    });
+    let decision = decision.map_err(|lost| no_route(lost.to_string()))?;
+    let mut value = serde_json::to_value(decision).map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
+    if let Some(fields) = value.as_object_mut() {
+        fields.insert("sampled".to_owned(), sampled.into());
+    }
+    reply::done(StatusCode::OK, &value)
+}
