@@ -16,4 +16,5 @@ pub mod recovery;
 pub mod replay;
 pub mod review;
 pub mod roster;
+mod walls;
 pub mod worktree;

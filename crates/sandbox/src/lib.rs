@@ -36,7 +36,7 @@ mod walls;
 pub use layer::{Layer, Layers};
 pub use limits::{Backend, Enforced, Limits};
 pub use probe::{Abilities, Ability, probe, standing};
-pub use profile::{BadEndpoint, Endpoint, Network, Profile, Standing, Walls};
+pub use profile::{BadEndpoint, Demand, Endpoint, Network, Profile, Standing, Walls};
 pub use spawn::SpawnError;
 pub use spec::{Spec, Stdin, Tier};
 pub use stray::{MARKER, Stray, find_marked};

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::layer::{Layer, Layers};
 
@@ -85,6 +85,11 @@ pub enum Network {
 }
 
 impl Network {
+    /// An own loopback that leads nowhere: what tests of programs that serve something need.
+    pub const fn loopback() -> Self {
+        Self::List { endpoints: Vec::new() }
+    }
+
     /// The word for the level.
     pub const fn word(&self) -> &'static str {
         match self {
@@ -100,6 +105,7 @@ impl std::fmt::Display for Network {
         match self {
             Self::None => f.write_str("none"),
             Self::Gateway { address } => write!(f, "gateway at {address}"),
+            Self::List { endpoints } if endpoints.is_empty() => f.write_str("own loopback"),
             Self::List { endpoints } => {
                 f.write_str("list:")?;
                 endpoints.iter().try_for_each(|endpoint| write!(f, " {endpoint}"))
@@ -215,6 +221,41 @@ impl Walls {
             allow_degraded: false,
             removed: Layers::NONE,
         }
+    }
+}
+
+/// How strictly a sandbox is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Demand {
+    /// Every layer holds, or nothing is started.
+    #[default]
+    Required,
+    /// As many layers as this machine has; what is missing is said wherever the worker is shown.
+    Degraded,
+    /// Supervision only.
+    Off,
+}
+
+impl Demand {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Required, Self::Degraded, Self::Off];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Degraded => "degraded",
+            Self::Off => "off",
+        }
+    }
+
+    /// The walls for a profile.
+    pub fn walls(self, profile: Profile) -> Option<Walls> {
+        (self != Self::Off).then(|| Walls {
+            allow_degraded: self == Self::Degraded,
+            ..Walls::new(profile)
+        })
     }
 }
 

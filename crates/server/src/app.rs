@@ -144,6 +144,7 @@ impl App {
             checks: Checks {
                 command: (!config.checks.is_empty()).then(|| config.checks.clone()),
                 timeout: config.checks_timeout,
+                sandbox: config.sandbox,
             },
         };
         let ports = Ports {
@@ -414,7 +415,8 @@ fn workers(config: &Config, options: &Options, gateway: &Gateway, in_house: &Arc
         .into_iter()
         .map(|(model, roles, scripted)| {
             let name = agent_name(options, &model);
-            Arc::new(NativeWorker::new(name, model, roles, scripted, in_house.clone())) as Arc<dyn Worker>
+            let worker = NativeWorker::new(name, model, roles, scripted, in_house.clone());
+            Arc::new(worker.sandboxed(config.sandbox)) as Arc<dyn Worker>
         });
     let around = Arc::new(Surroundings {
         pricing: Some(call_price),
@@ -450,6 +452,8 @@ fn cli_config(config: &Config, table: &AgentTable) -> AgentConfig {
         allow_dirs: table.allow_dirs.clone(),
         transport: one_shot.then_some(Transport::OneShot),
         isolate_login: table.isolate_login,
+        sandbox: config.sandbox,
+        network: table.network.clone(),
         limits: Limits {
             memory: Some(config.worker_memory),
             cpu_percent: Some(Limits::of_machine(config.worker_cpu_percent)),

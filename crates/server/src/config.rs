@@ -22,6 +22,7 @@ use maestria_kernel::{
     plan::shares::Band,
     workflow::Limits,
 };
+use maestria_sandbox::Demand;
 use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// All that is wrong with a configuration, each with its place.
@@ -48,6 +49,8 @@ pub struct AgentTable {
     pub idle_timeout: Option<Duration>,
     /// Do not lend it the person's own login.
     pub isolate_login: bool,
+    /// Hosts it may reach besides its models.
+    pub network: Vec<String>,
 }
 
 /// `[providers.NAME]`: models for the native agents.
@@ -102,6 +105,8 @@ pub struct Config {
     pub checks: Vec<String>,
     /// The longest that checks may take.
     pub checks_timeout: Duration,
+    /// Whether workers, their commands and the project's checks are walled in.
+    pub sandbox: Demand,
     /// Limits of a worker: memory in bytes.
     pub worker_memory: u64,
     /// Limits of a worker: CPU in percent of the whole machine.
@@ -184,6 +189,11 @@ impl Config {
             workspaces: get.path("workspace.root").unwrap_or_else(|| data.join("workspaces")),
             checks: get.words("checks.command"),
             checks_timeout: get.duration("checks.timeout"),
+            sandbox: match get.one_of("sandbox.mode", &Demand::ALL.map(Demand::word)).as_str() {
+                "off" => Demand::Off,
+                "degraded" => Demand::Degraded,
+                _ => Demand::Required,
+            },
             worker_memory: get.bytes("workers.memory"),
             worker_cpu_percent: get.percent("workers.cpu_percent"),
             worker_processes: get.number("workers.processes"),

@@ -1,7 +1,7 @@
 //! How a coding CLI is configured: the table `[agents.NAME]` of the configuration file.
 
 use maestria_kernel::agent::Vendor;
-use maestria_sandbox::Limits;
+use maestria_sandbox::{Demand, Limits};
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -125,6 +125,10 @@ pub struct AgentConfig {
     pub trust_project: bool,
     /// What each of its processes may use.
     pub limits: Limits,
+    /// Whether its processes are walled in.
+    pub sandbox: Demand,
+    /// Hosts that it may reach besides its models: `host`, `host:port` or `*.domain`.
+    pub network: Vec<String>,
     /// Seconds of silence after which an attempt is given up; 0: never.
     pub idle_seconds: u64,
     /// Seconds after which an attempt is given up however busy it is; 0: never.
@@ -151,6 +155,8 @@ impl Default for AgentConfig {
             login_from: None,
             trust_project: false,
             limits: Limits::default(),
+            sandbox: Demand::default(),
+            network: Vec::new(),
             idle_seconds: 600,
             most_seconds: 3600,
             linger_seconds: 30,

@@ -305,16 +305,17 @@ impl<'a> Driver<'a> {
         let limits = limits
             .into_iter()
             .filter_map(|(name, by)| by.map(|by| format!("{name} by {by}")));
-        let contained = match self.process.tier() {
-            maestria_sandbox::Tier::Namespace => "user and process namespace",
-            maestria_sandbox::Tier::Subreaper => "subreaper",
+        let contained = match (self.process.standing(), self.process.tier()) {
+            (Some(standing), _) => format!("sandbox, {standing}"),
+            (None, maestria_sandbox::Tier::Namespace) => "user and process namespace".to_owned(),
+            (None, maestria_sandbox::Tier::Subreaper) => "subreaper".to_owned(),
         };
         self.audience.tell(Event::TaskStarted {
             task: self.task,
             attempt: self.attempt,
             agent: self.audience.agent.clone(),
             pid: u32::try_from(self.process.pid()).ok(),
-            contained: contained.to_owned(),
+            contained,
             limits: limits.collect(),
         });
     }

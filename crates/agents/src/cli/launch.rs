@@ -1,4 +1,5 @@
-//! Command lines: how each agent is started for one turn. No flag here ever switches an agent's permission checks off.
+//! Command lines: how each agent is started for one turn. No flag here ever switches an agent's permission checks off; a
+//! sandbox of its own is, within ours, where it could not be built.
 
 use crate::cli::{
     config::{AgentConfig, Kind, Transport},
@@ -153,10 +154,10 @@ impl Maker<'_> {
 
     fn codex_exec(&self, prompt: &str) -> Vec<String> {
         let mut args = self.codex_settings();
-        let sandbox = if self.turn.read_only {
-            "read-only"
-        } else {
-            "workspace-write"
+        let sandbox = match (self.turn.walled, self.turn.read_only) {
+            (true, _) => "danger-full-access",
+            (false, true) => "read-only",
+            (false, false) => "workspace-write",
         };
         args.extend(words(&["exec", "--json", "--sandbox", sandbox]));
         if self.grants.trust {

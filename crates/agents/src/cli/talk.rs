@@ -34,6 +34,8 @@ pub struct Turn {
     pub model: Option<String>,
     /// It must change nothing.
     pub read_only: bool,
+    /// It stands within our walls, where a sandbox of its own could not be built and is not needed.
+    pub walled: bool,
     /// The shape its answer must have.
     pub schema: Option<Value>,
 }

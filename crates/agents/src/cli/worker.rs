@@ -15,6 +15,7 @@ use crate::{
         talk::Turn,
     },
     roster::Worker,
+    walls::{Ground, network},
 };
 use maestria_kernel::{
     Cost, TaskId,
@@ -159,6 +160,17 @@ impl CliAgent {
         spec.env = super::home::environment(self.kind, transport, grants.trust, config, home, &self.around.env);
         spec.limits = self.config.limits.clone();
         spec.marker = Some(marker);
+        let ground = Ground {
+            program: &spec.program,
+            worktree: &turn.cwd,
+            read_only: turn.read_only,
+            write: std::iter::once(home.to_owned())
+                .chain(grants.dirs.iter().cloned())
+                .collect(),
+            env: &spec.env,
+            network: network(self.kind, &spec.env, &spec.args, &config.network),
+        };
+        spec.walls = ground.walls(self.config.sandbox);
         (spec, launched.stdin)
     }
 

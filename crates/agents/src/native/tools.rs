@@ -1,7 +1,7 @@
 //! The tools of native agents: what the model is offered, and what a call does.
 
 use super::{files, leash::Leash, worker::Rule};
-use crate::policy::Place;
+use crate::{policy::Place, walls::Ground};
 use maestria_kernel::{
     Event, TaskId,
     decision::Choice,
@@ -9,7 +9,7 @@ use maestria_kernel::{
     permission::{Action, Permission, Question, Ruling},
     port::Observer,
 };
-use maestria_sandbox::{Limits, Spec, Supervised};
+use maestria_sandbox::{Demand, Limits, Network, Spec, Supervised};
 use serde_json::{Value, json};
 use std::{
     ffi::OsString,
@@ -39,6 +39,8 @@ pub(super) struct Bench<'a> {
     pub(super) commands: Vec<(String, Option<i32>)>,
     /// What was denied.
     pub(super) denials: Vec<String>,
+    /// Whether commands are walled in.
+    pub(super) sandbox: Demand,
 }
 
 /// The tools on offer.
@@ -223,7 +225,16 @@ impl Bench<'_> {
             cpu_percent: None,
             ..Limits::default()
         };
-        let mut worker = Supervised::spawn(spec).map_err(|e| e.to_string())?;
+        let ground = Ground {
+            program: &spec.program,
+            worktree: &self.root,
+            read_only: self.read_only,
+            write: vec![self.home.clone()],
+            env: &spec.env,
+            network: Network::loopback(),
+        };
+        spec.walls = ground.walls(self.sandbox);
+        let mut worker = Supervised::spawn(spec).map_err(|e| chain(&e))?;
         let (out, err) = (worker.take_stdout(), worker.take_stderr());
         let worker = Arc::new(worker);
         self.leash.hold(&worker).await;
@@ -243,6 +254,12 @@ impl Bench<'_> {
         let text = format!("exit code {code}{memory}\n{out}{err}");
         if exit.is_zero() { Ok(text) } else { Err(text) }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A clean environment: a home of its own, and what toolchains need to be found.

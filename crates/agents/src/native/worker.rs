@@ -23,6 +23,7 @@ use maestria_kernel::{
     port::{Boxed, Control, Models, Observer, RepositoryError, ReviewJob, TaskJob},
     review::Opinion,
 };
+use maestria_sandbox::Demand;
 use std::{
     collections::HashMap,
     fmt,
@@ -47,6 +48,7 @@ pub struct NativeWorker {
     roles: Vec<Role>,
     scripted: bool,
     models: Arc<dyn Models>,
+    sandbox: Demand,
     leashes: Mutex<HashMap<TaskId, Arc<Leash>>>,
 }
 
@@ -68,8 +70,16 @@ impl NativeWorker {
             roles,
             scripted,
             models,
+            sandbox: Demand::default(),
             leashes: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// With another demand for walls around its commands than the strictest.
+    #[must_use]
+    pub fn sandboxed(mut self, sandbox: Demand) -> Self {
+        self.sandbox = sandbox;
+        self
     }
 
     fn agent(&self) -> Agent {
@@ -127,6 +137,7 @@ impl NativeWorker {
             observer,
             commands: Vec::new(),
             denials: Vec::new(),
+            sandbox: self.sandbox,
         };
         let system = match job.task.kind {
             TaskKind::Edit => include_str!("../../../../prompts/editor.md"),
@@ -309,6 +320,7 @@ impl Worker for NativeWorker {
                 observer,
                 commands: Vec::new(),
                 denials: Vec::new(),
+                sandbox: self.sandbox,
             };
             let system = include_str!("../../../../prompts/reviewer.md");
             let partner = Partner {

@@ -1,7 +1,8 @@
 //! The project's own checks: found or configured, run as a supervised process, judged by their exit code.
 
+use crate::walls::Ground;
 use maestria_kernel::finding::{Finding, Severity, Validation};
-use maestria_sandbox::{Limits, Spec, Supervised};
+use maestria_sandbox::{Demand, Limits, Network, Spec, Supervised};
 use std::{
     ffi::OsString,
     path::Path,
@@ -19,6 +20,8 @@ pub struct Checks {
     pub command: Option<Vec<String>>,
     /// The longest it may take.
     pub timeout: Duration,
+    /// Whether it is walled in: it runs what agents have written.
+    pub sandbox: Demand,
 }
 
 impl Default for Checks {
@@ -26,6 +29,7 @@ impl Default for Checks {
         Self {
             command: None,
             timeout: Duration::from_secs(15 * 60),
+            sandbox: Demand::default(),
         }
     }
 }
@@ -83,6 +87,15 @@ impl Checks {
             memory: None,
             ..Limits::default()
         };
+        let ground = Ground {
+            program: &spec.program,
+            worktree: folder,
+            read_only: false,
+            write: vec![workspace.join("home"), workspace.join("build")],
+            env: &spec.env,
+            network: Network::loopback(),
+        };
+        spec.walls = ground.walls(self.sandbox);
         let mut worker = match Supervised::spawn(spec) {
             Ok(worker) => worker,
             Err(error) => return not_run(shown, &error.to_string()),
@@ -168,6 +181,7 @@ fn environment(workspace: &Path) -> Vec<(OsString, OsString)> {
     let home = workspace.join("home");
     // Without it tools complain, but the checks can still tell.
     let _ = std::fs::create_dir_all(&home);
+    let _ = std::fs::create_dir_all(workspace.join("build"));
     let mut env: Vec<(OsString, OsString)> = vec![
         ("HOME".into(), home.into()),
         ("LANG".into(), "C.UTF-8".into()),

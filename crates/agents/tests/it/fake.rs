@@ -1,6 +1,6 @@
 //! Live adapters against scripted agents: permissions, stops, bad bytes, silence, repairs.
 
-use crate::stage::{Notebook, PATIENCE, Stage};
+use crate::stage::{Notebook, PATIENCE, Stage, walls};
 use maestria_agents::{
     cli::{AgentConfig, CliAgent, Transport},
     roster::Worker,
@@ -13,6 +13,7 @@ use maestria_kernel::{
     port::Control,
     review::ReviewVerdict,
 };
+use maestria_sandbox::Demand;
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
@@ -211,7 +212,8 @@ async fn an_agent_that_ignores_every_polite_word_is_ended() {
 async fn nothing_that_an_agent_leaves_behind_survives_it() {
     for role in ROLES {
         let stage = Stage::new();
-        let file = stage.home.path().join("pid");
+        // In the worktree: elsewhere a worker in the sandbox cannot leave anything.
+        let file = stage.worktree.join("left.pid");
         let acts = json!([{"detach": file}, {"write": {"path": "a.txt", "content": "x"}}, {"say": "done"}]);
         let agent = stage.fake(role, &turns(acts), |_| {});
         let (outcome, _) = run(&stage, &agent).await;
@@ -569,16 +571,24 @@ async fn a_reviewer_cannot_write_and_one_that_does_is_void() {
             "{role}: a reviewer's wishes are no person's business"
         );
     }
+    // An agent that writes without asking anybody: within walls it cannot, without them its verdict is void.
+    let plan = turns(json!([{"detach": "left-behind.pid"}, {"say": answer}]));
     let stage = Stage::new();
-    // An agent that writes without asking anybody.
-    let agent = stage.fake(
-        "claude",
-        &turns(json!([{"detach": "left-behind.pid"}, {"say": answer}])),
-        |_| {},
-    );
+    let agent = stage.fake("claude", &plan, |config| config.sandbox = Demand::Off);
     let opinion = agent
         .review(stage.review("judge it"), &Notebook::answering(Choice::Accept))
         .await;
     assert_eq!(opinion.verdict, None, "{opinion:#?}");
     assert!(opinion.text.contains("void"), "{}", opinion.text);
+    if walls() == Demand::Required {
+        let stage = Stage::new();
+        let agent = stage.fake("claude", &plan, |_| {});
+        agent
+            .review(stage.review("judge it"), &Notebook::answering(Choice::Accept))
+            .await;
+        assert!(
+            !stage.worktree.join("left-behind.pid").exists(),
+            "it wrote through the walls"
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     script::{Script, Turn},
-    stage::{Notebook, PATIENCE, Stage},
+    stage::{Notebook, PATIENCE, Stage, walls},
 };
 use maestria_agents::{native::NativeWorker, roster::Worker as _};
 use maestria_kernel::{
@@ -24,7 +24,7 @@ fn worker(script: &Arc<Script>) -> NativeWorker {
         model: "m".to_owned(),
     };
     let roles = vec![Role::Editor, Role::Reviewer];
-    NativeWorker::new(AgentName::new("native"), model, roles, true, script.clone())
+    NativeWorker::new(AgentName::new("native"), model, roles, true, script.clone()).sandboxed(walls())
 }
 
 async fn perform(worker: &NativeWorker, job: TaskJob, notebook: &Notebook) -> Outcome {

@@ -244,7 +244,7 @@ fn table(standing: &Standing) -> String {
         text.push_str("\nWorkers are walled in.\n");
     } else {
         text.push_str(&format!(
-            "\nMissing: {}. Workers are not started here unless `allow_degraded` of [sandbox] is set.\n",
+            "\nMissing: {}. Workers are not started here unless [sandbox] says mode = \"degraded\".\n",
             standing.missing
         ));
     }

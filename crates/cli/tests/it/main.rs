@@ -9,4 +9,5 @@ mod process;
 mod questions;
 mod real_workers;
 mod sandbox;
+mod serve;
 mod workers;

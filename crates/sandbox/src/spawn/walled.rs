@@ -18,7 +18,7 @@ use crate::walls::{self, Blueprint, DOORS, Prepared};
 
 pub(super) const HINT: &str = "`maestria sandbox doctor` says what this machine lacks; where user namespaces are refused: sysctl \
                                user.max_user_namespaces, kernel.apparmor_restrict_unprivileged_userns=0, or a container that may make \
-                               them; `--allow-degraded`, or `allow_degraded` of [sandbox], goes on without, and says so everywhere";
+                               them; `--allow-degraded`, or mode = \"degraded\" under [sandbox], goes on without, and says so everywhere";
 
 /// Without a user and PID namespace there is nobody who could make the others.
 pub(super) fn tier(spec: &Spec) -> Tier {

@@ -55,6 +55,7 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
     ("limits.retries", Kind::Number, "3"),
     ("limits.review_after", Kind::Duration, "\"15m\""),
     ("limits.rework_rounds", Kind::Number, "2"),
+    ("sandbox.mode", Kind::Text, "\"required\""),
     ("shares.claude", Kind::Band, "[40, 50]"),
     ("shares.codex", Kind::Band, "[10, 20]"),
     ("shares.gemini", Kind::Band, "[40, 50]"),
@@ -84,6 +85,7 @@ pub(super) const AGENT: &[(&str, Kind)] = &[
     ("isolate_login", Kind::Bool),
     ("kind", Kind::Text),
     ("model", Kind::Text),
+    ("network", Kind::Words),
     ("roles", Kind::Words),
 ];
 

@@ -225,7 +225,20 @@ impl Reader<'_> {
             allow_dirs: self.words(&key("allow_dirs")).into_iter().map(PathBuf::from).collect(),
             idle_timeout: self.optional_duration(&key("idle_timeout")),
             isolate_login: self.flag(&key("isolate_login")).unwrap_or(false),
+            network: self.endpoints(&key("network")),
         })
+    }
+
+    /// Hosts, as the sandbox reads them.
+    fn endpoints(&mut self, key: &str) -> Vec<String> {
+        let given = self.words(key);
+        for text in &given {
+            if let Err(error) = text.parse::<maestria_sandbox::Endpoint>() {
+                let origin = self.layers.get(key).map(|(_, o)| o.to_owned()).unwrap_or_default();
+                self.wrong.push(format!("{origin}: `{key}`: {error}"));
+            }
+        }
+        given
     }
 
     pub(super) fn provider(&mut self, name: &str) -> ProviderTable {

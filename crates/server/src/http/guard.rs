@@ -3,12 +3,14 @@
 
 use super::{Shared, State, access::Caller, ask::text, problem::Refusal};
 use axum::{
-    body::{Body, Bytes, HttpBody as _},
+    body::{Body, Bytes},
     extract::Request,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use http_body_util::BodyExt as _;
+use hyper::body::Frame;
 use maestria_api::{meta::Role, problem::Code};
 use maestria_kernel::At;
 use ring::digest::{SHA256, digest};
@@ -21,6 +23,9 @@ use std::{
 
 /// The longest body; a task text is at most a MiB, escaped.
 const LONGEST_BODY: usize = 4 << 20;
+
+/// Of a longer one so much is read and thrown away: a client that is cut off while it sends does not hear why.
+const LONGEST_READ: usize = 64 << 20;
 
 /// How long a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -161,13 +166,28 @@ fn check_origin(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
 /// The whole body, if it is not too long and comes in time.
 async fn whole(body: Body) -> Result<Bytes, Refusal> {
     let too_large = || Refusal::new(Code::TooLarge, format!("the body is longer than {LONGEST_BODY} bytes"));
-    if body.size_hint().lower() > LONGEST_BODY as u64 {
-        return Err(too_large());
-    }
-    match tokio::time::timeout(PATIENCE, axum::body::to_bytes(body, LONGEST_BODY)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if error.to_string().contains("length limit") => Err(too_large()),
-        Ok(Err(error)) => Err(Refusal::new(Code::BadJson, format!("the body broke off: {error}"))),
+    let reading = async {
+        let (mut body, mut whole, mut length) = (body, Vec::new(), 0);
+        while let Some(frame) = body.frame().await {
+            let data = match frame.map(Frame::into_data) {
+                Ok(Ok(data)) => data,
+                Ok(Err(_)) => continue,
+                Err(error) => return Err(Refusal::new(Code::BadJson, format!("the body broke off: {error}"))),
+            };
+            length += data.len();
+            if length <= LONGEST_BODY {
+                whole.extend_from_slice(&data);
+            } else if length > LONGEST_READ {
+                break;
+            }
+        }
+        if length > LONGEST_BODY {
+            return Err(too_large());
+        }
+        Ok(Bytes::from(whole))
+    };
+    match tokio::time::timeout(PATIENCE, reading).await {
+        Ok(read) => read,
         Err(_) => Err(Refusal::new(Code::BadJson, "the body does not come")),
     }
 }

@@ -11,6 +11,8 @@ use super::wire::{Input, Wire};
 
 /// A detached process ends itself then, so that a failed test leaves nothing for long.
 const DETACHED_FOR: Duration = Duration::from_secs(600);
+/// How long the detached process may take to say that it is there.
+const DETACHING: Duration = Duration::from_secs(2);
 const DETACH: &str = "--detach-from-parent";
 const LINGER: &str = "--linger-detached";
 
@@ -180,6 +182,11 @@ fn detach(file: &Path) {
         .status();
     if let Err(error) = middle {
         eprintln!("fake-agent: cannot detach: {error}");
+    }
+    // It is there only when it has said so; one that may not write never does.
+    let deadline = std::time::Instant::now() + DETACHING;
+    while !file.exists() && std::time::Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

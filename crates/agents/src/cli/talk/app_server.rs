@@ -41,10 +41,10 @@ impl AppServer {
     }
 
     fn start_thread(&self) -> Vec<Out> {
-        let sandbox = if self.turn.read_only {
-            "read-only"
-        } else {
-            "workspace-write"
+        let sandbox = match (self.turn.walled, self.turn.read_only) {
+            (true, _) => "danger-full-access",
+            (false, true) => "read-only",
+            (false, false) => "workspace-write",
         };
         // `untrusted` asks for every edit and command: the policy answers at once.
         let mut params = json!({"cwd": self.turn.cwd, "approvalPolicy": "untrusted", "sandbox": sandbox});

@@ -23,6 +23,7 @@ use maestria_kernel::{
     outcome::{Outcome, Verdict},
     port::{Observer, TaskJob},
 };
+use maestria_sandbox::Demand;
 use std::path::{Path, PathBuf};
 
 /// Executes a task. When this returns, the report is on the disk and no process is left.
@@ -246,6 +247,7 @@ impl Course<'_> {
             cwd: self.job.worktree.clone(),
             model: self.config.model.clone(),
             read_only: !self.job.task.kind.edits(),
+            walled: self.agent.config.sandbox != Demand::Off,
             schema: None,
         }
     }

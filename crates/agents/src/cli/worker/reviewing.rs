@@ -19,6 +19,7 @@ use maestria_kernel::{
     port::{Observer, ReviewJob},
     review::Opinion,
 };
+use maestria_sandbox::Demand;
 
 /// Has a change judged. Everything that goes wrong becomes an opinion without a verdict, with the reason.
 pub(super) async fn review(agent: &CliAgent, job: ReviewJob, observer: &dyn Observer) -> Opinion {
@@ -73,6 +74,7 @@ async fn ask(
         cwd: job.checkout.clone(),
         model: config.model.clone(),
         read_only: true,
+        walled: agent.config.sandbox != Demand::Off,
         schema: schema.then(review::schema),
     };
     let grants = Grants {

@@ -47,6 +47,7 @@ async fn an_endless_check_is_ended_and_output_is_bounded() {
                 .to_vec(),
         ),
         timeout: Duration::from_secs(1),
+        ..Checks::default()
     };
     let mut site = Site::new().with(Settings {
         checks,
