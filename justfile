@@ -7,6 +7,10 @@ demo:
     cargo run --release -- demo
 ci:
     .ci/run
+ui:
+    cargo xtask ui
+e2e:
+    cargo xtask e2e
 contract:
     cargo xtask contract
 chaos:

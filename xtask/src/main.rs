@@ -4,9 +4,11 @@ mod bench;
 mod chaos;
 mod clients;
 mod contract;
+mod e2e;
 mod escape;
 mod test;
 mod tidy;
+mod ui;
 
 use clap::{Parser, Subcommand};
 
@@ -49,6 +51,18 @@ enum Verb {
     Escape,
     /// Run the vendors' own Python clients against the gateway: every call kind on every provider.
     Clients,
+    /// Check, test and build the dashboard's pages into crates/web/dist (needs node).
+    Ui {
+        /// Fail when what is committed is not what the sources build.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Drive the dashboard in Chromium against the real program: every screen, keyboard, schemes, a killed server, axe.
+    E2e {
+        /// Take the pictures in docs/screens instead.
+        #[arg(long)]
+        pictures: bool,
+    },
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
     Tidy,
 }
@@ -66,6 +80,8 @@ fn main() -> anyhow::Result<()> {
         Verb::Contract => contract::run(),
         Verb::Escape => escape::run(),
         Verb::Clients => clients::run(),
+        Verb::Ui { check } => ui::run(check),
+        Verb::E2e { pictures } => e2e::run(pictures),
         Verb::Tidy => tidy::run(),
     }
 }

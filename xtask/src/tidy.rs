@@ -23,7 +23,6 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("maestria-sandbox", &["maestria-kernel"]),
     ("maestria-agents", &["maestria-kernel", "maestria-sandbox"]),
     ("maestria-engine", &["maestria-kernel"]),
-    ("maestria-web", &[]),
     (
         "maestria-server",
         &[

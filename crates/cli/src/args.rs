@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::command::{budget, gateway, keys, models, route, sandbox, serve, usage};
+use crate::command::{audit, budget, gateway, keys, models, route, sandbox, serve, usage};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use maestria_kernel::Cost;
@@ -133,6 +133,11 @@ pub(crate) enum Verb {
     Sandbox {
         #[command(subcommand)]
         verb: sandbox::Sandbox,
+    },
+    /// The audit trail: who did what, on whose leave.
+    Audit {
+        #[command(subcommand)]
+        verb: Option<audit::Verb>,
     },
     /// Completions for a shell, on stdout.
     Completions {

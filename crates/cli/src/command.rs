@@ -1,6 +1,7 @@
 //! One file a verb; here: which verb goes where, and how errors become exit codes.
 
 mod agents;
+pub(crate) mod audit;
 pub(crate) mod budget;
 mod config;
 mod control;
@@ -127,6 +128,7 @@ pub(crate) fn execute(args: Args) -> Done {
         }
         Verb::Config { verb } => config::execute(&context, &verb),
         Verb::Policy { verb } => policy::execute(&context, verb),
+        Verb::Audit { verb } => audit::execute(&context, verb.as_ref()),
         Verb::Route(args) => route::execute(&context, args),
         Verb::Models { verb } => models::execute(&context, verb.as_ref()),
         verb => {
@@ -170,9 +172,12 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Usage(args) => usage::execute(context, args).await,
         Verb::Budget { verb } => budget::execute(context, verb.as_ref()).await,
         Verb::Keys { verb } => keys::execute(context, verb).await,
-        Verb::Config { .. } | Verb::Policy { .. } | Verb::Completions { .. } | Verb::Route(_) | Verb::Models { .. } => {
-            Ok(Exit::Ok)
-        }
+        Verb::Config { .. }
+        | Verb::Audit { .. }
+        | Verb::Policy { .. }
+        | Verb::Completions { .. }
+        | Verb::Route(_)
+        | Verb::Models { .. } => Ok(Exit::Ok),
     }
 }
 

@@ -15,6 +15,7 @@
 //! Start reading at [`Supervised::spawn`] (`spawn.rs`), then `confine.rs` for what runs between fork and exec.
 #![allow(unsafe_code)] // namespaces, pre-exec code, pidfds and signals have no safe interface; this is the one crate for them
 
+pub mod audit;
 mod confine;
 mod control;
 mod kin;

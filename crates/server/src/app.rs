@@ -1,6 +1,7 @@
 //! The product, wired: the only place that plugs rooms into each other.
 
 use crate::{
+    audit::{self, Audited},
     config::{AgentTable, Config, Workflows},
     gateway::{InHouse, way},
 };
@@ -127,6 +128,7 @@ impl App {
         let path = config.store.clone();
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await;
         let store: Arc<dyn Store> = Arc::new(opened.map_err(|e| AppError::Config(e.to_string()))??);
+        let store: Arc<dyn Store> = Arc::new(Audited::new(store, audit::trail(&config.store)));
         let plan = gateway(&config, &options)?;
         let in_house = Arc::new(InHouse::new(&config, &options));
         let models: Arc<dyn Models> = in_house.clone();

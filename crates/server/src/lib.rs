@@ -4,6 +4,7 @@
 //! models. What it must never do: decide anything about a run. Where to start reading: [`app`].
 
 pub mod app;
+pub mod audit;
 pub mod config;
 mod doctor;
 pub mod gateway;

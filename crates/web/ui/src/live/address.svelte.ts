@@ -1,5 +1,7 @@
 // Where we are. The whole view lives in the address: what a link says, another person sees.
 
+import { changed } from "../words/query";
+
 class Address {
   path = $state(location.pathname);
   search = $state(location.search);
@@ -59,18 +61,6 @@ class Address {
     event.preventDefault();
     this.go(link.pathname + link.search);
   }
-}
-
-/** A query string with some parameters changed, in a stable order. */
-export function changed(search: string, changes: Record<string, string | null>): string {
-  const query = new URLSearchParams(search);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === "") query.delete(name);
-    else query.set(name, value);
-  }
-  query.sort();
-  const text = query.toString().replaceAll("%2C", ",");
-  return text ? `?${text}` : "";
 }
 
 export const address = new Address();

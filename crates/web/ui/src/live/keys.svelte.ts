@@ -28,6 +28,10 @@ class Keys {
     const target = event.target as HTMLElement;
     const typing = target.matches("input:not([type=checkbox], [type=radio]), textarea, select") || target.isContentEditable;
     const dialog = document.querySelector("dialog[open]") !== null;
+    if (typing && !dialog && name === "escape") {
+      target.blur();
+      return;
+    }
     if ((typing || dialog) && !name.startsWith("mod+")) return;
     const tried = this.#pending === "" ? [name] : [`${this.#pending} ${name}`, name];
     clearTimeout(this.#timer);

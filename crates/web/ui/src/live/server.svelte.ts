@@ -115,9 +115,9 @@ class Server {
       this.#listen();
     } catch (error) {
       const problem = error as Problem;
+      this.trouble = problem;
       if (problem.status === 401) return;
       // The server may only be restarting: keep the token and ask again.
-      this.trouble = problem;
       setTimeout(() => void this.#enter(), 2000);
     }
   }

@@ -19,15 +19,24 @@ it("puts a tool's end to its beginning, task by task", () => {
   ]);
 });
 
-it("gives a call's cost to what was said before it, and once", () => {
+it("shows what calls used where an attempt or a review ends, each once", () => {
   const t = new Transcript();
-  const usage = { input: 1, cached: 0, output: 2, cost: 3 };
+  const called = (task: string, model: string, cost: number) => event("model.called", { task, model, usage: { input: 10, cached: 0, output: 2, cost } });
+  t.add(event("task.dispatched", { task: "a", agent: "claude", attempt: 1 }));
+  t.add(called("a", "p/m", 3));
   t.add(event("task.said", { task: "a", text: "hello" }));
-  t.add(event("model.called", { task: "a", model: "p/m", usage }));
-  t.add(event("model.called", { task: "a", model: "p/m", usage: { ...usage, cost: 9 } }));
-  t.add(event("model.called", { task: "b", model: "p/m", usage }));
-  expect(t.entries).toHaveLength(1);
-  expect(t.entries[0]).toMatchObject({ is: "said", model: "p/m", usage });
+  t.add(called("b", "p/m", 100));
+  t.add(called("a", "p/n", 4));
+  t.add(event("task.finished", { task: "a", outcome: { verdict: "completed", reason: "done" } }));
+  t.add(event("review.requested", { review: { id: "r", reviewer: "codex", task: "a" } }));
+  t.add(called("a", "p/r", 5));
+  t.add(event("review.received", { review: "r", opinion: { verdict: "approve", text: "", findings: [] } }));
+  expect(t.entries.map((e) => e.spent)).toEqual([
+    undefined,
+    undefined,
+    { calls: 2, tokens: 24, cost: 7, models: ["p/m", "p/n"] },
+    { calls: 1, tokens: 12, cost: 5, models: ["p/r"] },
+  ]);
 });
 
 it("names the reviewer, and tells of rulings only what was not simply allowed", () => {

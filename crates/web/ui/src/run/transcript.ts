@@ -2,8 +2,11 @@
 
 import type { Event, Moment, Opinion, Usage } from "../api/types";
 
-export type Entry = { seq: number; at: Moment; task: string | null } & (
-  | { is: "said"; text: string; usage: Usage | null; model: string | null }
+/** What model calls used up to an entry that ends something: an attempt, a review. */
+export type Spent = { calls: number; tokens: number; cost: number; models: string[] };
+
+export type Entry = { seq: number; at: Moment; task: string | null; spent?: Spent } & (
+  | { is: "said"; text: string }
   | { is: "tool"; tool: string; summary: string; ok: boolean | null; result: string; millis: number | null }
   | { is: "ruled"; ruling: string; tool: string; wanted: string; rule: string; because: string }
   | { is: "review"; verdict: string | null; reviewer: string; text: string; opinion: Opinion }
@@ -28,6 +31,7 @@ export class Transcript {
   entries: Entry[] = [];
   #running: { entry: Entry & { is: "tool" }; tool: string; task: string | null }[] = [];
   #reviews = new Map<string, { reviewer: string; task: string | null }>();
+  #spent = new Map<string | null, Spent>();
 
   add(event: Event): void {
     const entry = this.#entry(event);
@@ -47,9 +51,9 @@ export class Transcript {
     });
     switch (event.kind) {
       case "task.said":
-        return { ...base, is: "said", text: text("text"), usage: null, model: null };
+        return { ...base, is: "said", text: text("text") };
       case "model.called":
-        return this.#cost(event, task);
+        return this.#called(event, task);
       case "tool.started": {
         const entry: Entry & { is: "tool" } = { ...base, is: "tool", tool: text("tool"), summary: text("summary"), ok: null, result: "", millis: null };
         this.#running.push({ entry, tool: entry.tool, task });
@@ -60,10 +64,11 @@ export class Transcript {
       case "permission.ruled":
         return this.#ruled(event, base);
       case "task.dispatched":
+        this.#spent.delete(task);
         return note("run", `${text("agent")} begins, attempt ${text("attempt")}`, (event["guidance"] as string[] | undefined)?.join("\n") || null);
       case "task.finished": {
         const { verdict, reason } = event["outcome"] as { verdict: string; reason: string };
-        return note(verdict === "completed" ? "good" : "bad", `${verdict.replaceAll("_", " ")}: ${reason}`);
+        return { ...note(verdict === "completed" ? "good" : "bad", `${verdict.replaceAll("_", " ")}: ${reason}`), ...this.#close(task) };
       }
       case "task.requeued":
         return note("wait", text("because"), (event["guidance"] as string[] | undefined)?.join("\n") || null);
@@ -87,7 +92,7 @@ export class Transcript {
       case "review.received": {
         const opinion = event["opinion"] as Opinion;
         const known = this.#reviews.get(text("review"));
-        return { ...base, task: known?.task ?? null, is: "review", verdict: opinion.verdict, reviewer: known?.reviewer ?? "a reviewer", text: opinion.text, opinion };
+        return { ...base, ...this.#close(known?.task ?? null), task: known?.task ?? null, is: "review", verdict: opinion.verdict, reviewer: known?.reviewer ?? "a reviewer", text: opinion.text, opinion };
       }
       case "decision.requested":
         return note("wait", (event["decision"] as { question: string }).question);
@@ -109,14 +114,20 @@ export class Transcript {
     }
   }
 
-  /** A call's cost belongs to what was said last before it. */
-  #cost(event: Event, task: string | null): null {
-    const said = this.entries.findLast((entry) => entry.task === task && entry.is === "said");
-    if (said?.is === "said" && said.usage === null) {
-      said.usage = event["usage"] as Usage;
-      said.model = String(event["model"]);
-    }
+  /** Which words a call was for is not told, only whose it was: what calls used is shown where an attempt or a review ends. */
+  #called(event: Event, task: string | null): null {
+    const { input, output, cost } = event["usage"] as Usage;
+    const spent = this.#spent.get(task) ?? { calls: 0, tokens: 0, cost: 0, models: [] };
+    const model = String(event["model"]);
+    if (!spent.models.includes(model)) spent.models.push(model);
+    this.#spent.set(task, { ...spent, calls: spent.calls + 1, tokens: spent.tokens + input + output, cost: spent.cost + cost });
     return null;
+  }
+
+  #close(task: string | null): { spent?: Spent } {
+    const spent = this.#spent.get(task);
+    this.#spent.delete(task);
+    return spent ? { spent } : {};
   }
 
   #finished(event: Event, base: { seq: number; at: Moment; task: string | null }): Entry | null {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ago, bytes, count, money, permille, short, span } from "./format";
+import { ago, bytes, count, money, permille, short, span, visible } from "./format";
 
 describe("numbers as the command line writes them", () => {
   it("money", () => {
@@ -35,6 +35,10 @@ describe("numbers as the command line writes them", () => {
   it("ages, before and after", () => {
     const now = 1_000_000_000;
     expect([now, now - 90_000, now - 7_200_000, now + 3 * 86_400_000].map((at) => ago(at, now))).toEqual(["just now", "1 min ago", "2 h ago", "in 3 d"]);
+  });
+  it("what would not be seen", () => {
+    expect(visible("if admin \u202e{ return }\u2066 \u200bx\r\n\ty")).toBe("if admin ⟨U+202E⟩{ return }⟨U+2066⟩ ⟨U+200B⟩x⟨U+000D⟩\n\ty");
+    expect(visible("\u001b[31mred, naïve 日本 👩")).toBe("⟨U+001B⟩[31mred, naïve 日本 👩");
   });
   it("the rest", () => {
     expect(permille(940)).toBe("0.94");

@@ -99,6 +99,14 @@ export function day(at: number): string {
   return new Date(at).toISOString().slice(0, 10);
 }
 
+/** Characters that are not seen, or that turn a line round: what a person decides on must show them. */
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+
+/** `a\u202Eb` → `a⟨U+202E⟩b`. Line ends and tabs stay. */
+export function visible(text: string): string {
+  return text.replace(UNSEEN, (found) => `⟨U+${found.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`);
+}
+
 /** `no_change` → `no change`. */
 export function words(name: string): string {
   return name.replaceAll("_", " ");

@@ -1,0 +1,131 @@
+use super::{Audit, Broken, Record, fingerprint};
+use std::fs;
+
+fn record(number: u64) -> Record {
+    Record {
+        at: 1,
+        number,
+        run: "run_1".to_owned(),
+        who: "somebody".to_owned(),
+        what: format!("thing {number}"),
+        argv_sha256: Some(fingerprint("git push")),
+        ..Record::default()
+    }
+}
+
+/// A trail of five entries.
+fn trail() -> (tempfile::TempDir, Audit) {
+    let folder = tempfile::tempdir().unwrap();
+    let audit = Audit::at(folder.path().join("audit"));
+    audit.append(&[record(1), record(2)], 2).unwrap();
+    audit.append(&[record(4)], 4).unwrap();
+    audit.append(&[record(5), record(6)], 9).unwrap();
+    (folder, audit)
+}
+
+#[test]
+fn what_was_written_is_believed() {
+    let (_folder, audit) = trail();
+    assert_eq!(audit.verify().unwrap().entries, 5);
+    assert_eq!(audit.number().unwrap(), 9);
+    assert_eq!(audit.lines().unwrap().len(), 5);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(audit.trail()).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn nothing_is_written_twice() {
+    let (_folder, audit) = trail();
+    audit.append(&[record(5), record(6), record(10)], 10).unwrap();
+    assert_eq!(audit.verify().unwrap().entries, 6);
+}
+
+#[test]
+fn no_trail_is_a_whole_trail() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Audit::at(folder.path().join("none")).verify().unwrap().entries, 0);
+}
+
+#[test]
+fn every_flipped_bit_is_found() {
+    let (_folder, audit) = trail();
+    let text = fs::read(audit.trail()).unwrap();
+    for at in 0..text.len() {
+        let mut flipped = text.clone();
+        flipped[at] ^= 1;
+        fs::write(audit.trail(), &flipped).unwrap();
+        assert!(audit.verify().is_err(), "bit of byte {at}");
+    }
+    fs::write(audit.trail(), &text).unwrap();
+    assert!(audit.verify().is_ok());
+}
+
+#[test]
+fn every_dropped_moved_or_cut_line_is_found() {
+    let (_folder, audit) = trail();
+    let lines = audit.lines().unwrap();
+    let write = |lines: &[String]| {
+        fs::write(
+            audit.trail(),
+            lines.iter().map(|l| format!("{l}\n")).collect::<String>(),
+        )
+        .unwrap()
+    };
+    for gone in 0..lines.len() {
+        let mut rest = lines.clone();
+        rest.remove(gone);
+        write(&rest);
+        assert!(audit.verify().is_err(), "line {gone} dropped");
+    }
+    for moved in 1..lines.len() {
+        let mut swapped = lines.clone();
+        swapped.swap(moved - 1, moved);
+        write(&swapped);
+        assert!(
+            matches!(audit.verify(), Err(Broken::OutOfOrder { .. })),
+            "line {moved} moved"
+        );
+    }
+    for kept in 0..lines.len() {
+        write(&lines[..kept]);
+        assert!(matches!(audit.verify(), Err(Broken::Cut { .. })), "cut after {kept}");
+        assert!(
+            audit.append(&[record(20)], 20).is_err(),
+            "a cut trail is not gone on with"
+        );
+    }
+    let mut doubled = lines.clone();
+    doubled.push(lines[4].clone());
+    write(&doubled);
+    assert!(audit.verify().is_err(), "a line said twice");
+}
+
+#[test]
+fn the_head_cannot_be_exchanged() {
+    let (_folder, audit) = trail();
+    let head = fs::read_to_string(audit.head_path()).unwrap();
+    fs::write(audit.head_path(), head.replace("\"seq\":5", "\"seq\":4")).unwrap();
+    assert!(matches!(audit.verify(), Err(Broken::Head { .. })));
+    fs::remove_file(audit.head_path()).unwrap();
+    assert!(audit.verify().is_err());
+    fs::write(audit.head_path(), &head).unwrap();
+    fs::remove_file(audit.trail()).unwrap();
+    assert!(matches!(audit.verify(), Err(Broken::Head { .. })));
+}
+
+#[test]
+fn a_crash_between_trail_and_head_loses_nothing() {
+    let (_folder, audit) = trail();
+    let before = fs::read(audit.head_path()).unwrap();
+    audit.append(&[record(10)], 10).unwrap();
+    fs::write(audit.head_path(), before).unwrap();
+    assert_eq!(
+        audit.verify().unwrap().entries,
+        6,
+        "what is newer than the head is sealed all the same"
+    );
+    let whole = fs::read_to_string(audit.trail()).unwrap();
+    fs::write(audit.trail(), format!("{whole}{{\"entry\":{{\"seq\"")).unwrap();
+    audit.append(&[record(11)], 11).unwrap();
+    assert_eq!(audit.verify().unwrap().entries, 7);
+}

@@ -1,0 +1,201 @@
+//! The audit trail of all runs: it follows the store's feed, so that what a crash or another process has left out is caught up
+//! with at the next commit.
+
+use maestria_kernel::{
+    Effect, EffectId, Event, RunId, Seq,
+    command::Command,
+    permission::{Action, Ruling},
+    port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError},
+};
+use maestria_sandbox::audit::{Audit, Record, fingerprint};
+use std::{path::Path, sync::Arc};
+use tokio::sync::Mutex;
+
+/// Events looked at in one go.
+const PAGE: u32 = 1024;
+
+/// The trail beside a store.
+pub fn trail(store: &Path) -> Audit {
+    Audit::at(store.parent().unwrap_or(Path::new(".")).join("audit"))
+}
+
+/// A store whose commits leave their trail.
+pub(crate) struct Audited {
+    store: Arc<dyn Store>,
+    /// One follower at a time.
+    trail: Mutex<Audit>,
+}
+
+impl Audited {
+    pub(crate) fn new(store: Arc<dyn Store>, trail: Audit) -> Self {
+        Self {
+            store,
+            trail: Mutex::new(trail),
+        }
+    }
+
+    /// Brings the trail up to the store. A trail that cannot be written is told, and costs no run.
+    async fn follow(&self) {
+        let trail = self.trail.lock().await;
+        if let Err(why) = self.catch_up(&trail).await {
+            tracing::error!(%why, "the audit trail could not be written");
+        }
+    }
+
+    async fn catch_up(&self, trail: &Audit) -> Result<(), String> {
+        let told = |error: std::io::Error| error.to_string();
+        let mut last = trail.number().map_err(told)?;
+        loop {
+            let page = self.store.feed(last, PAGE).await.map_err(|error| error.to_string())?;
+            let Some(newest) = page.last() else { return Ok(()) };
+            last = newest.number;
+            let records: Vec<Record> = page.iter().filter_map(record).collect();
+            let trail = trail.clone();
+            let written = tokio::task::spawn_blocking(move || trail.append(&records, last)).await;
+            written.map_err(|error| error.to_string())?.map_err(told)?;
+        }
+    }
+}
+
+impl Store for Audited {
+    fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let worth_it = batch.events.iter().any(|stored| is_worth_an_entry(&stored.event));
+            self.store.commit(run, batch).await?;
+            if worth_it {
+                self.follow().await;
+            }
+            Ok(())
+        })
+    }
+
+    fn events(
+        &self,
+        run: RunId,
+        after: Seq,
+        limit: u32,
+    ) -> Boxed<'_, Result<Vec<maestria_kernel::port::Stored>, StoreError>> {
+        self.store.events(run, after, limit)
+    }
+
+    fn numbered(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        self.store.numbered(run, after, limit)
+    }
+
+    fn feed(&self, after: u64, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        self.store.feed(after, limit)
+    }
+
+    fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        self.store.newest()
+    }
+
+    fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>> {
+        self.store.owed(run)
+    }
+
+    fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        self.store.runs()
+    }
+
+    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
+        self.store.post(run, command)
+    }
+
+    fn inbox(&self, run: RunId) -> Boxed<'_, Result<Vec<Posted>, StoreError>> {
+        self.store.inbox(run)
+    }
+
+    fn answer(&self, run: RunId, number: u64, refused: Option<String>) -> Boxed<'_, Result<(), StoreError>> {
+        self.store.answer(run, number, refused)
+    }
+
+    fn answered(&self, run: RunId, number: u64) -> Boxed<'_, Result<Option<Result<(), String>>, StoreError>> {
+        self.store.answered(run, number)
+    }
+}
+
+fn is_worth_an_entry(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::RunSubmitted { .. }
+            | Event::RunTransitioned { .. }
+            | Event::DecisionRequested { .. }
+            | Event::DecisionMade { .. }
+            | Event::BudgetRaised { .. }
+            | Event::RunApplyRequested { .. }
+            | Event::RunApplied { .. }
+            | Event::RunDiscardRequested { .. }
+            | Event::RunDiscarded
+            | Event::TaskStarted { .. }
+            | Event::PermissionRuled { .. }
+            | Event::ViolationRecorded { .. }
+    )
+}
+
+fn record(numbered: &Numbered) -> Option<Record> {
+    let event = &numbered.stored.event;
+    if !is_worth_an_entry(event) {
+        return None;
+    }
+    let mut record = Record {
+        at: numbered.stored.at.0,
+        number: numbered.number,
+        run: numbered.run.to_string(),
+        who: "maestria".to_owned(),
+        what: event.kind().to_owned(),
+        ..Record::default()
+    };
+    describe(event, &mut record);
+    Some(record)
+}
+
+fn describe(event: &Event, record: &mut Record) {
+    match event {
+        Event::RunSubmitted { request } => {
+            record.who.clone_from(&request.by);
+            record.what = format!("run.submitted for {}", request.target);
+        }
+        Event::RunTransitioned { from, to, .. } => record.what = format!("run.transitioned from {from} to {to}"),
+        Event::DecisionRequested { decision } => record.what = format!("decision.requested {}", decision.id),
+        Event::DecisionMade { decision, answer } => {
+            record.who.clone_from(&answer.by);
+            record.what = format!("decision.made {decision}");
+            record.decision = Some(format!("{:?}", answer.choice).to_lowercase());
+        }
+        Event::RunApplyRequested { by } | Event::RunDiscardRequested { by } => record.who.clone_from(by),
+        Event::RunApplied { commit, .. } => record.what = format!("run.applied as {commit}"),
+        Event::TaskStarted {
+            task, agent, contained, ..
+        } => {
+            record.task = Some(task.to_string());
+            record.who = agent.to_string();
+            record.layers = Some(contained.clone());
+        }
+        Event::PermissionRuled {
+            task,
+            question,
+            permission,
+        } => {
+            record.task = Some(task.to_string());
+            record.who = "policy".to_owned();
+            record.what = format!("permission.ruled on {}", question.tool);
+            record.rule = Some(permission.rule.clone());
+            let ruling = match permission.ruling {
+                Ruling::Allow => "allow",
+                Ruling::Deny => "deny",
+                Ruling::Rewrite { .. } => "rewrite",
+                Ruling::Ask => "ask",
+            };
+            record.decision = Some(ruling.to_owned());
+            if let Action::Run { command } = &question.action {
+                record.argv_sha256 = Some(fingerprint(command));
+            }
+        }
+        Event::ViolationRecorded { task, violation } => {
+            record.task = Some(task.to_string());
+            record.what = format!("violation.recorded: {violation}");
+        }
+        _ => {}
+    }
+}
