@@ -7,10 +7,10 @@ import { server } from "../live/server.svelte";
 
 const PAGE = 2000;
 
-/** Reads all events of some kinds in order, and goes on with what comes in. `told` gets each once, in order. */
-export function tell(run: string, kinds: string[], told: (events: Event[]) => void, failed: (problem: Problem) => void): () => void {
+/** Reads the events of some kinds after `from` in order, and goes on with what comes in. `told` gets each once, in order. */
+export function tell(run: string, from: number, kinds: string[], told: (events: Event[]) => void, failed: (problem: Problem) => void): () => void {
   const abort = new AbortController();
-  let last = 0;
+  let last = from;
   let behind: Event[] | null = [];
   const fits = (kind: string) => kinds.some((k) => (k.endsWith(".*") ? kind.startsWith(k.slice(0, -1)) : k === kind));
   const hand = (events: Event[]) => {
@@ -27,7 +27,7 @@ export function tell(run: string, kinds: string[], told: (events: Event[]) => vo
   });
   void (async () => {
     try {
-      let after: string | null = "0";
+      let after: string | null = String(from);
       while (after !== null) {
         const path: string = query(`/runs/${run}/events`, { after, limit: PAGE, kinds: kinds.join(",") });
         const page: Page<Event> = await read(path, abort.signal);

@@ -39,6 +39,14 @@ it("shows what calls used where an attempt or a review ends, each once", () => {
   ]);
 });
 
+it("keeps the newest entries, and a bounded number of them", () => {
+  const t = new Transcript();
+  for (let i = 0; i < 50_000; i += 1) t.add(event("task.said", { task: "a", text: String(i) }));
+  expect(t.entries.length).toBeLessThanOrEqual(20_000);
+  expect(t.entries.at(-1)).toMatchObject({ text: "49999" });
+  expect(t.entries.length + t.dropped).toBe(50_000);
+});
+
 it("names the reviewer, and tells of rulings only what was not simply allowed", () => {
   const t = new Transcript();
   t.add(event("review.requested", { review: { id: "r", reviewer: "codex", task: "a" } }));

@@ -26,9 +26,14 @@ export const TRANSCRIPT_KINDS = [
   "validation.finished",
 ];
 
+/** More are not kept, however long a run is looked at. */
+const MOST_ENTRIES = 20_000;
+
 /** Folds events, which come in order, into entries. A tool's end is put to its beginning. */
 export class Transcript {
   entries: Entry[] = [];
+  /** Entries that were let go because there were too many. */
+  dropped = 0;
   #running: { entry: Entry & { is: "tool" }; tool: string; task: string | null }[] = [];
   #reviews = new Map<string, { reviewer: string; task: string | null }>();
   #spent = new Map<string | null, Spent>();
@@ -36,6 +41,11 @@ export class Transcript {
   add(event: Event): void {
     const entry = this.#entry(event);
     if (entry) this.entries.push(entry);
+    if (this.entries.length > MOST_ENTRIES) {
+      const tenth = MOST_ENTRIES / 10;
+      this.entries.splice(0, tenth);
+      this.dropped += tenth;
+    }
   }
 
   #entry(event: Event): Entry | null {
