@@ -4,6 +4,7 @@
 mod scene;
 
 use anyhow::{Context as _, bail};
+pub(crate) use scene::own_address;
 use scene::{Canaries, Ground};
 use serde::Deserialize;
 use std::{
@@ -86,7 +87,7 @@ fn tiers() -> [Tier; 3] {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Who {
+pub(crate) enum Who {
     Root,
     Nobody,
 }
@@ -99,7 +100,7 @@ impl Who {
         }
     }
 
-    fn command(self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn command(self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         if self == Self::Nobody && am_root() {
             command.uid(NOBODY).gid(NOBODY);
@@ -108,7 +109,7 @@ impl Who {
     }
 }
 
-fn am_root() -> bool {
+pub(crate) fn am_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0)
 }
 

@@ -6,6 +6,7 @@ mod clients;
 mod contract;
 mod e2e;
 mod escape;
+mod obedient;
 mod test;
 mod tidy;
 mod ui;
@@ -36,8 +37,11 @@ enum Verb {
     Bench {
         /// Which one.
         name: bench::Bench,
-        /// One part of it (of `supervise`: starts, turns, crowd, talk, trials).
+        /// One part of it (of `supervise`: starts, turns, crowd, talk, trials; of `gateway`: beside, budgets, growth).
         part: Option<String>,
+        /// How often (of `gateway budgets`: rounds, 1000 unless said; of `gateway growth`: calls, a million unless said).
+        #[arg(long)]
+        count: Option<u64>,
         /// As one JSON document (the gateway's).
         #[arg(long)]
         json: bool,
@@ -46,6 +50,8 @@ enum Verb {
     Contract,
     /// Try to get out of the sandbox by every known way, and take each of its layers away in turn.
     Escape,
+    /// Let an agent carry out every hostile instruction it reads, within the sandbox, and count the harm.
+    Obedient,
     /// Run the vendors' own Python clients against the gateway: every call kind on every provider.
     Clients,
     /// Check, test and build the dashboard's pages into crates/web/dist (needs node).
@@ -68,9 +74,15 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
-        Verb::Bench { name, part, json } => bench::run(name, part.as_deref(), json),
+        Verb::Bench {
+            name,
+            part,
+            count,
+            json,
+        } => bench::run(name, part.as_deref(), count, json),
         Verb::Contract => contract::run(),
         Verb::Escape => escape::run(),
+        Verb::Obedient => obedient::run(),
         Verb::Clients => clients::run(),
         Verb::Ui { check } => ui::run(check),
         Verb::E2e { pictures } => e2e::run(pictures),

@@ -168,7 +168,7 @@ impl Engine {
         patience: Patience,
         leave: watch::Receiver<Leave>,
     ) -> Result<Run, EngineError> {
-        let _lease = Lease::take(&self.locks, id)?;
+        let _lease = Lease::take(&self.locks, id).await?;
         let book = self.open(id).await?;
         if book.is_blank() {
             return Err(Refused::Unknown.into());
@@ -209,7 +209,7 @@ impl Engine {
                 return answer.map_err(EngineError::Refused);
             }
         }
-        match Lease::take(&self.locks, id) {
+        match Lease::take(&self.locks, id).await {
             Ok(_lease) => self.enter(id, &command).await,
             Err(LeaseError::Held { holder, .. }) => self.post(id, command, holder).await,
             Err(error) => Err(error.into()),
@@ -233,7 +233,7 @@ impl Engine {
                 None => {}
             }
             // A driver may end with the command unread; then it is ours to answer.
-            match Lease::take(&self.locks, id) {
+            match Lease::take(&self.locks, id).await {
                 Ok(_lease) => self.answer_inbox(id).await?,
                 Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
             }

@@ -6,6 +6,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read as _, Seek as _, Write as _},
     path::Path,
+    time::Duration,
 };
 
 /// The right to drive a run, until it is dropped.
@@ -35,8 +36,25 @@ pub enum LeaseError {
     },
 }
 
+/// How long a lock of a process that is dead is waited for. What it had just forked holds a copy of the lock until the
+/// kernel has ended that, too.
+const LAST_BREATH: Duration = Duration::from_secs(2);
+
 impl Lease {
-    pub(crate) fn take(folder: &Path, run: RunId) -> Result<Self, LeaseError> {
+    /// Takes the lease, from a dead holder's last children if need be.
+    pub(crate) async fn take(folder: &Path, run: RunId) -> Result<Self, LeaseError> {
+        let deadline = tokio::time::Instant::now() + LAST_BREATH;
+        loop {
+            match Self::try_take(folder, run) {
+                Err(LeaseError::Held { holder, .. }) if is_dead(&holder) && tokio::time::Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    fn try_take(folder: &Path, run: RunId) -> Result<Self, LeaseError> {
         let path = folder.join(format!("{run}.lock"));
         let io = |source| LeaseError::Io {
             path: path.display().to_string(),
@@ -67,3 +85,20 @@ impl Lease {
         }
     }
 }
+
+/// Whether the process that a lock names is gone, as far as can be told from here.
+fn is_dead(holder: &str) -> bool {
+    let Ok(process) = holder.trim().parse::<u32>() else {
+        return false;
+    };
+    match std::fs::read_to_string(format!("/proc/{process}/stat")) {
+        // Ended, and nobody has asked how.
+        Ok(stat) => stat
+            .rsplit_once(')')
+            .is_some_and(|(_, rest)| rest.trim_start().starts_with('Z')),
+        Err(_) => Path::new("/proc/self").exists(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

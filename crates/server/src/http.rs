@@ -8,9 +8,11 @@ mod ask;
 mod decisions;
 mod events;
 mod files;
+mod flat;
 mod graph;
 mod guard;
 mod machine;
+mod metrics;
 mod money;
 mod problem;
 mod reply;
@@ -100,7 +102,9 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/config", get(machine::config));
     Router::new()
         .nest("/api/v1", api)
+        .merge(flat::routes())
         .route("/health", get(machine::health))
+        .route("/metrics", get(metrics::show))
         .fallback(files::serve)
         .method_not_allowed_fallback(async || Refusal::method())
         .layer(middleware::from_fn_with_state(shared.clone(), guard::guard))

@@ -242,7 +242,7 @@ fn content(look: &str) -> &str {
 }
 
 /// An address of this machine on a real interface. Nothing is sent: connecting a datagram socket only chooses a way.
-fn own_address() -> Option<std::net::IpAddr> {
+pub(crate) fn own_address() -> Option<std::net::IpAddr> {
     let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
     socket.connect("192.0.2.1:9").ok()?;
     Some(socket.local_addr().ok()?.ip())

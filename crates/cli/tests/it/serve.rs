@@ -1,379 +1,21 @@
-//! The server as a process: who may come in, what is refused and how, runs followed and decided through it, a kill.
+//! The server as a process: what is refused and how, runs followed and decided through it, a kill.
 
-use crate::process::{program, run};
+mod access;
+mod scene;
+
+use crate::process::run;
+use scene::{PATIENCE, Scene};
 use serde_json::{Value, json};
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-
-const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A home, a repository in it, and a server until it is dropped.
-struct Scene {
-    home: tempfile::TempDir,
-    server: Option<Child>,
-    address: String,
-    token: String,
-}
-
-/// An answer: status, head, body.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {self:?}"))
-    }
-
-    fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
-    }
-
-    fn header(&self, name: &str) -> String {
-        let line = self
-            .head
-            .lines()
-            .find(|line| line.to_lowercase().starts_with(&format!("{name}:")));
-        line.and_then(|line| line.split_once(':'))
-            .map_or_else(String::new, |(_, value)| value.trim().to_owned())
-    }
-}
-
-impl Scene {
-    fn new(config: &str) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        fs::create_dir_all(home.path().join(".config/maestria")).unwrap();
-        fs::write(home.path().join(".config/maestria/config.toml"), config).unwrap();
-        repository(&home.path().join("app"));
-        let mut scene = Self {
-            home,
-            server: None,
-            address: String::new(),
-            token: String::new(),
-        };
-        scene.start();
-        scene.token = run(scene.home.path(), &["token"]).out.trim().to_owned();
-        scene
-    }
-
-    fn start(&mut self) {
-        let listen = if self.address.is_empty() {
-            "127.0.0.1:0"
-        } else {
-            &self.address
-        };
-        let mut child = program(self.home.path(), &["serve", "--listen", listen])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        line.trim().trim_start_matches("http://").clone_into(&mut self.address);
-        assert!(!self.address.is_empty(), "the server did not start");
-        self.server = Some(child);
-    }
-
-    fn kill(&mut self) {
-        if let Some(mut server) = self.server.take() {
-            server.kill().unwrap();
-            server.wait().unwrap();
-        }
-    }
-
-    fn target(&self) -> String {
-        self.home.path().join("app").display().to_string()
-    }
-
-    /// A request whose head is wholly ours.
-    fn raw(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut head = format!(
-            "{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
-            body.len()
-        );
-        for (name, value) in headers {
-            head.push_str(&format!("{name}: {value}\r\n"));
-        }
-        socket.write_all(format!("{head}\r\n{body}").as_bytes()).unwrap();
-        let mut text = Vec::new();
-        socket.read_to_end(&mut text).unwrap();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
-        let status = head
-            .split_whitespace()
-            .nth(1)
-            .and_then(|s| s.parse().ok())
-            .unwrap_or_default();
-        let body = if head.to_lowercase().contains("transfer-encoding: chunked") {
-            unchunked(body)
-        } else {
-            body.to_owned()
-        };
-        Answer {
-            status,
-            head: head.to_owned(),
-            body,
-        }
-    }
-
-    fn bearer(&self) -> String {
-        format!("Bearer {}", self.token)
-    }
-
-    fn get(&self, path: &str) -> Answer {
-        let path = format!("/api/v1{path}");
-        self.raw(
-            "GET",
-            &path,
-            &[("host", &self.address), ("authorization", &self.bearer())],
-            "",
-        )
-    }
-
-    fn post(&self, path: &str, body: &str) -> Answer {
-        self.post_with(path, body, &[])
-    }
-
-    fn post_with(&self, path: &str, body: &str, more: &[(&str, &str)]) -> Answer {
-        let bearer = self.bearer();
-        let mut headers = vec![
-            ("host", self.address.as_str()),
-            ("authorization", &bearer),
-            ("content-type", "application/json"),
-        ];
-        headers.extend_from_slice(more);
-        self.raw("POST", &format!("/api/v1{path}"), &headers, body)
-    }
-
-    /// Reads the stream after a number until `enough`.
-    fn stream(&self, query: &str, last: Option<u64>, enough: impl Fn(&[Value]) -> bool) -> Vec<Value> {
-        let mut socket = TcpStream::connect(&self.address).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let last = last
-            .map(|last| format!("last-event-id: {last}\r\n"))
-            .unwrap_or_default();
-        let head = format!(
-            "GET /api/v1/events?{query} HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\n{last}\r\n",
-            self.address,
-            self.bearer()
-        );
-        socket.write_all(head.as_bytes()).unwrap();
-        let mut events = Vec::new();
-        for line in BufReader::new(socket).lines() {
-            let Ok(line) = line else { break };
-            if let Some(event) = line
-                .strip_prefix("data: ")
-                .and_then(|d| serde_json::from_str::<Value>(d).ok())
-                && event["kind"].is_string()
-            {
-                events.push(event);
-            }
-            if enough(&events) {
-                break;
-            }
-        }
-        assert!(enough(&events), "the stream ended early");
-        events
-    }
-
-    fn demo_run(&self) -> String {
-        let body = json!({"text": "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both",
-                          "target": self.target(), "agents": ["playbook-author", "playbook-reviewer"]});
-        let made = self.post_with("/runs", &body.to_string(), &[("idempotency-key", "demo-1")]);
-        assert_eq!(made.status, 201, "{made:?}");
-        made.json()["id"].as_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn unchunked(body: &str) -> String {
-    let (mut whole, mut rest) = (String::new(), body);
-    while let Some((size, after)) = rest.split_once("\r\n") {
-        let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-        if size == 0 || after.len() < size {
-            break;
-        }
-        whole.push_str(&after[..size]);
-        rest = after[size..].trim_start_matches("\r\n");
-    }
-    whole
-}
-
-fn repository(folder: &Path) {
-    fs::create_dir(folder).unwrap();
-    let sample = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("demo/sample");
-    for entry in fs::read_dir(sample).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
-    }
-    let identity = ["-c", "user.name=t", "-c", "user.email=t@localhost"];
-    for words in [
-        &["init", "-q", "-b", "main"][..],
-        &["add", "-A"],
-        &["commit", "-qm", "begin"],
-    ] {
-        let mut git = Command::new("git");
-        git.args(identity)
-            .args(words)
-            .current_dir(folder)
-            .env_clear()
-            .env("HOME", folder);
-        git.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
-        assert!(git.status().unwrap().success());
-    }
-}
 
 fn is_finished(events: &[Value]) -> bool {
     let ends = |event: &Value| {
         event["kind"] == "run.transitioned" && matches!(event["to"]["state"].as_str(), Some("completed" | "failed"))
     };
     events.iter().any(ends)
-}
-
-const READS: [&str; 14] = [
-    "/meta",
-    "/runs",
-    "/runs/last",
-    "/runs/last/diff",
-    "/runs/last/events",
-    "/events",
-    "/workers",
-    "/decisions",
-    "/usage",
-    "/budgets",
-    "/models",
-    "/policies",
-    "/doctor",
-    "/config",
-];
-const ACTIONS: [&str; 8] = [
-    "/runs",
-    "/runs/last/pause",
-    "/runs/last/abort",
-    "/runs/last/apply",
-    "/runs/last/discard",
-    "/decisions/x",
-    "/policies/test",
-    "/agents/probe",
-];
-
-#[test]
-fn nobody_comes_in_without_a_valid_credential() {
-    let scene = Scene::new("");
-    let good = scene.bearer();
-    let other = if good.ends_with('0') { '1' } else { '0' };
-    let flipped = format!("{}{other}", &good[..good.len() - 1]);
-    let short = &good[..good.len() - 1];
-    let basic = good.replace("Bearer", "Basic");
-    let padded = good.replace("Bearer ", "Bearer \"");
-    let bad = [
-        "",
-        "Bearer",
-        "Bearer ",
-        "Bearer x",
-        "Bearer a.b.c",
-        short,
-        &flipped,
-        &basic,
-        &padded,
-        &good["Bearer ".len()..],
-    ];
-    let mut bodies = std::collections::BTreeSet::new();
-    for (method, paths) in [("GET", &READS[..]), ("POST", &ACTIONS[..])] {
-        for path in paths {
-            for credential in bad {
-                let path = format!("/api/v1{path}");
-                let headers = [
-                    ("host", scene.address.as_str()),
-                    ("authorization", credential),
-                    ("x-request-id", "same"),
-                ];
-                let refused = scene.raw(method, &path, &headers, "{}");
-                assert_eq!(refused.status, 401, "{method} {path} {credential}");
-                bodies.insert(refused.body);
-            }
-        }
-    }
-    assert_eq!(bodies.len(), 1, "the same words for whatever is wrong");
-    let health = scene.raw("GET", "/health", &[("host", &scene.address)], "");
-    assert_eq!((health.status, health.json()["status"].clone()), (200, json!("ok")));
-    let page = scene.raw("GET", "/runs/some", &[("host", &scene.address)], "");
-    assert!(
-        page.status == 200 && page.header("content-security-policy").contains("default-src 'none'"),
-        "{}",
-        page.head
-    );
-}
-
-#[test]
-fn foreign_hosts_and_pages_are_kept_out() {
-    let scene = Scene::new("");
-    let port = scene.address.rsplit(':').next().unwrap().to_owned();
-    let bearer = scene.bearer();
-    for host in [
-        "evil.example",
-        "127.0.0.1",
-        "localhost.evil.example",
-        "",
-        "127.0.0.1:1",
-        &format!("evil.example:{port}"),
-    ] {
-        for path in ["/api/v1/meta", "/health", "/"] {
-            let refused = scene.raw("GET", path, &[("host", host), ("authorization", &bearer)], "");
-            assert_eq!(
-                (refused.status, refused.code().as_str()),
-                (403, "foreign-host"),
-                "{host} {path}"
-            );
-        }
-    }
-    for host in [format!("localhost:{port}"), format!("LOCALHOST:{port}")] {
-        let taken = scene.raw(
-            "GET",
-            "/api/v1/meta",
-            &[("host", &host), ("authorization", &bearer)],
-            "",
-        );
-        assert_eq!(taken.status, 200, "{host}");
-    }
-    for origin in [
-        "null",
-        "http://evil.example",
-        &format!("https://{}", scene.address),
-        "http://127.0.0.1:1",
-    ] {
-        let refused = scene.post_with("/policies/test", r#"{"command":"ls"}"#, &[("origin", origin)]);
-        assert_eq!(
-            (refused.status, refused.code().as_str()),
-            (403, "foreign-origin"),
-            "{origin}"
-        );
-    }
-    let own = format!("http://{}", scene.address);
-    assert_eq!(
-        scene
-            .post_with("/policies/test", r#"{"command":"ls"}"#, &[("origin", &own)])
-            .status,
-        200
-    );
 }
 
 #[test]
@@ -558,6 +200,103 @@ fn a_run_is_submitted_followed_and_applied() {
     });
     let greet = fs::read_to_string(scene.home.path().join("app/greet.sh")).unwrap();
     assert!(greet.contains("--json"), "{greet}");
+}
+
+/// As docs/api.md lists them: each of the earlier paths, with what its clients read of the answer.
+#[test]
+fn the_flat_paths_answer_with_their_shapes() {
+    let scene = Scene::new("");
+    let bearer = scene.bearer();
+    let headers = [("host", scene.address.as_str()), ("authorization", bearer.as_str())];
+    let json = [headers[0], headers[1], ("content-type", "application/json")];
+    let wish = json!({"prompt": "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both",
+                      "target": scene.target(), "agents": ["playbook-author", "playbook-reviewer"]});
+    let done = scene.raw("POST", "/operations", &json, &wish.to_string());
+    assert_eq!(done.status, 200, "{done:?}");
+    let operation = done.json();
+    assert_eq!(operation["status"], "completed");
+    assert_eq!(operation["requires_human"], false);
+    assert!(operation["confidence_score"].as_f64().unwrap() > 0.7 && operation["execution_time_ms"].is_u64());
+    assert!(operation["token_usage"]["total"].as_u64().unwrap() > 0);
+    assert!(operation["result"].as_str().unwrap().contains("E2 "), "{operation}");
+    let one = scene.raw(
+        "GET",
+        &format!("/operations/{}", operation["id"].as_str().unwrap()),
+        &headers,
+        "",
+    );
+    assert_eq!(one.json(), operation);
+    for (path, field) in [
+        ("/operations", "operations"),
+        ("/escalations", "decisions"),
+        ("/api/status", "progress"),
+        ("/api/session", "session_id"),
+        ("/api/requirements", "requirements"),
+        ("/api/tasks", "tasks"),
+        ("/api/workers", "workers"),
+        ("/api/reviews", "reviews"),
+        ("/api/decisions", "decisions"),
+        ("/api/recovery", "recovery"),
+        ("/api/summary", "summary"),
+        ("/api/metrics", "success_rate"),
+    ] {
+        let answer = scene.raw("GET", path, &headers, "");
+        assert!(
+            answer.status == 200 && !answer.json()[field].is_null(),
+            "{path}: {answer:?}"
+        );
+        assert_eq!(scene.raw("GET", path, &headers[..1], "").status, 401, "{path}");
+    }
+    assert_eq!(
+        scene.raw("POST", "/api/route-llm", &json, r#"{"prompt":"x"}"#).json()["sampled"],
+        true
+    );
+    assert_eq!(
+        scene.raw("POST", "/api/control/pause", &json, "{}").code(),
+        "wrong-state"
+    );
+    assert_eq!(
+        scene.raw("POST", "/api/control/fly", &json, "{}").code(),
+        "unknown-path"
+    );
+    assert_eq!(scene.raw("POST", "/operations", &json, "{}").code(), "bad-json");
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads() {
+    let scene = Scene::new("");
+    scene.demo_run();
+    scene.stream("after=0", None, is_finished);
+    let bearer = scene.bearer();
+    let headers = [("host", scene.address.as_str()), ("authorization", bearer.as_str())];
+    let answer = scene.raw("GET", "/metrics", &headers, "");
+    assert!(answer.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let mut seen = std::collections::BTreeSet::new();
+    let mut described = String::new();
+    for line in answer.body.lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            let mut words = comment.split(' ');
+            assert!(matches!(words.next(), Some("HELP" | "TYPE")), "{line}");
+            words.next().unwrap().clone_into(&mut described);
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').unwrap();
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+        assert_eq!(
+            series.split('{').next().unwrap(),
+            described,
+            "each series stands below its description"
+        );
+        assert!(seen.insert(series.to_owned()), "twice: {series}");
+    }
+    for wanted in [
+        "maestria_runs{state=\"completed\"} 1",
+        "maestria_model_calls_total{model=\"playbook-author/script\"}",
+        "maestria_decisions_waiting 0",
+        "maestria_store_up 1",
+    ] {
+        assert!(answer.body.contains(wanted), "{wanted} is missing in\n{}", answer.body);
+    }
 }
 
 #[test]

@@ -78,8 +78,8 @@ async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Res
     check_origin(request.method(), request.headers())?;
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();
-    let caller = match path.strip_prefix("/api/v1") {
-        Some(place) if !is_open(place) => {
+    let caller = match guarded(path) {
+        Some(place) => {
             let caller = identify(shared, &parts.headers)?;
             let needed = needed(&parts.method, place);
             if caller.role < needed {
@@ -106,16 +106,21 @@ async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Res
     once(shared, &name, parts, bytes, next).await
 }
 
-/// Paths that take no credential.
-fn is_open(place: &str) -> bool {
-    matches!(place, "/health" | "/sign-in")
+/// The place that a path names, if it takes a credential. Everything does but health, the exchange of a code and the
+/// dashboard's own files.
+fn guarded(path: &str) -> Option<&str> {
+    let place = path.strip_prefix("/api/v1").unwrap_or(path);
+    let is_open = matches!(path, "/api/v1/health" | "/api/v1/sign-in");
+    let flat = ["/operations", "/escalations", "/metrics"];
+    let is_ours = path.starts_with("/api/") || flat.iter().any(|flat| path.starts_with(flat));
+    (is_ours && !is_open).then_some(place)
 }
 
 /// The role that a path takes.
 fn needed(method: &Method, place: &str) -> Role {
     match place {
         "/config" | "/audit" => Role::Admin,
-        "/policies/test" | "/policies/path" | "/gateway/route" => Role::Viewer,
+        "/policies/test" | "/policies/path" | "/gateway/route" | "/api/route-llm" => Role::Viewer,
         _ if matches!(*method, Method::GET | Method::HEAD) => Role::Viewer,
         _ => Role::Operator,
     }

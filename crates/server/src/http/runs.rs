@@ -285,6 +285,17 @@ pub(super) async fn submit(
     Extension(caller): Extension<Caller>,
     Body(submission): Body<Submission>,
 ) -> Answer {
+    let id = begin(&shared, caller.name, submission).await?;
+    let line = line(&shared, id).await?.ok_or_else(|| unknown(id))?;
+    let mut response = reply::done(StatusCode::CREATED, &line)?;
+    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/runs/{id}")) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(response)
+}
+
+/// Stores a new run and begins to drive it.
+pub(super) async fn begin(shared: &Shared, by: String, submission: Submission) -> Result<RunId, Refusal> {
     if !shared.host.takes_runs() {
         let what = "this server goes with the run it stands beside and drives no other";
         return Err(Refusal::new(Code::WrongState, what).hint("`maestria serve` starts one that stays"));
@@ -309,18 +320,13 @@ pub(super) async fn submit(
         workflow: submission.workflow.unwrap_or_else(|| "develop".to_owned()),
         agents: submission.agents.into_iter().map(AgentName::new).collect(),
         budget: submission.budget,
-        by: caller.name,
+        by,
     };
     let request = shared.app.request(wish).map_err(app_refusal)?;
     shared.app.check_day_budget().await.map_err(app_refusal)?;
     let id = shared.app.engine.submit(request).await?;
     shared.host.drive(id);
-    let line = line(&shared, id).await?.ok_or_else(|| unknown(id))?;
-    let mut response = reply::done(StatusCode::CREATED, &line)?;
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/runs/{id}")) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
+    Ok(id)
 }
 
 /// What the product says no to, as the API does.

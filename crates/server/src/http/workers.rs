@@ -3,6 +3,7 @@
 use super::{
     Shared, State,
     ask::Args,
+    problem::Refusal,
     reply::{self, Answer},
     runs::find,
 };
@@ -28,8 +29,14 @@ pub(super) struct Of {
 
 /// `GET /workers`
 pub(super) async fn list(shared: State, headers: HeaderMap, Args(of): Args<Of>) -> Answer {
-    let runs = match of.run {
-        Some(given) => vec![find(&shared, &given).await?],
+    let items = all(&shared, of.run.as_deref()).await?;
+    reply::json(&headers, &Page::whole(items))
+}
+
+/// The workers of a run, or of all.
+pub(super) async fn all(shared: &Shared, run: Option<&str>) -> Result<Vec<Worker>, Refusal> {
+    let runs = match run {
+        Some(given) => vec![find(shared, given).await?],
         None => {
             let rows = shared.app.engine.store().runs().await?;
             let open = rows
@@ -45,10 +52,10 @@ pub(super) async fn list(shared: State, headers: HeaderMap, Args(of): Args<Of>) 
             continue;
         }
         if let Some(view) = shared.views.get(id).await? {
-            items.extend(of_run(&shared, &view));
+            items.extend(of_run(shared, &view));
         }
     }
-    reply::json(&headers, &Page::whole(items))
+    Ok(items)
 }
 
 fn of_run(shared: &Shared, view: &View) -> Vec<Worker> {

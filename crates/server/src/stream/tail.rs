@@ -135,6 +135,11 @@ impl Tail {
         *self.newest.borrow()
     }
 
+    /// How many follow.
+    pub(crate) fn followers(&self) -> usize {
+        self.followers.load(Ordering::Relaxed)
+    }
+
     /// What is wrong with the store, if anything is.
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.read().unwrap_or_else(PoisonError::into_inner).clone()

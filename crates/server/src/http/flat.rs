@@ -1,0 +1,307 @@
+//! The flat paths that clients of earlier systems use: thin translations of what `/api/v1` answers, and nothing else. They act
+//! on the run that `?run=` names, or on the newest. `docs/api.md` lists them with their shapes.
+
+use super::{
+    Shared, State,
+    access::Caller,
+    ask::{Args, Body},
+    problem::Refusal,
+    reply::{self, Answer},
+    runs, workers,
+};
+use crate::stream::tail::{Follower, Wanted};
+use axum::{
+    Extension, Router,
+    extract::Path,
+    http::{HeaderMap, StatusCode},
+    routing::{get, post},
+};
+use maestria_api::{problem::Code, run::Submission};
+use maestria_kernel::{Cost, Event, Run, RunId, Seq, progress::progress, state::RunState};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::{sync::Arc, time::Duration};
+
+/// The longest that `POST /operations` waits for the end; then it answers with how far it is.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+pub(super) fn routes() -> Router<Arc<Shared>> {
+    Router::new()
+        .route("/api/status", get(status))
+        .route("/api/session", get(session))
+        .route("/api/requirements", get(requirements).post(require))
+        .route("/api/tasks", get(tasks))
+        .route("/api/workers", get(at_work))
+        .route("/api/reviews", get(reviews))
+        .route("/api/decisions", get(waiting))
+        .route("/api/recovery", get(recovery))
+        .route("/api/summary", get(summary))
+        .route("/api/metrics", get(metrics))
+        .route("/api/events/stream", get(super::events::stream))
+        .route("/api/route-llm", post(super::money::route))
+        .route("/api/control/{verb}", post(control))
+        .route("/operations", get(operations).post(operate))
+        .route("/operations/{id}", get(operation))
+        .route("/escalations", get(waiting))
+}
+
+/// The run that is meant.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Which {
+    run: Option<String>,
+}
+
+async fn newest(shared: &Shared, which: &Which) -> Result<Run, Refusal> {
+    load(shared, which.run.as_deref().unwrap_or("last")).await
+}
+
+async fn load(shared: &Shared, given: &str) -> Result<Run, Refusal> {
+    let id = runs::find(shared, given).await?;
+    let view = shared.views.get(id).await?.ok_or_else(|| runs::unknown(id))?;
+    Ok(view.run.clone())
+}
+
+async fn status(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+    let run = newest(&shared, &which).await?;
+    let progress = progress(&run, crate::now());
+    let active = run
+        .tasks
+        .values()
+        .filter(|t| t.state == maestria_kernel::state::TaskState::Running);
+    let answer = json!({
+        "run": run.id, "status": run.state.as_str(), "progress": progress.percent, "running": progress.running,
+        "elapsed_ms": progress.elapsed_millis, "active_agents": active.count(),
+        "pending_decisions": run.open_decisions().count(), "paused": matches!(run.state, RunState::Paused(_)),
+    });
+    reply::json(&headers, &answer)
+}
+
+async fn session(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+    let run = newest(&shared, &which).await?;
+    let request = run.request.as_deref();
+    let answer = json!({
+        "session_id": run.id, "status": run.state.as_str(), "started_at": run.created_at, "updated_at": run.updated_at,
+        "workspace": request.map(|r| &r.workspace), "target": request.map(|r| &r.target),
+        "requirement": request.map(|r| &r.text),
+        "agents": run.agents.iter().map(|agent| agent.name.as_str()).collect::<Vec<_>>(),
+    });
+    reply::json(&headers, &answer)
+}
+
+async fn requirements(shared: State, headers: HeaderMap) -> Answer {
+    let rows = shared.app.engine.store().runs().await?;
+    let all: Vec<Value> = rows
+        .iter()
+        .map(|row| json!({"id": row.id, "requirement": row.text, "status": row.state, "submitted_at": row.created_at}))
+        .collect();
+    reply::json(&headers, &json!({"requirements": all}))
+}
+
+/// What earlier clients submit.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Wish {
+    #[serde(alias = "text", alias = "prompt", alias = "description", alias = "input")]
+    requirement: String,
+    #[serde(alias = "project", alias = "cwd")]
+    target: String,
+    #[serde(default)]
+    workflow: Option<String>,
+    #[serde(default)]
+    agents: Vec<String>,
+    /// Dollars.
+    #[serde(default)]
+    budget: Option<f64>,
+}
+
+async fn submit(shared: &Shared, by: String, wish: Wish) -> Result<RunId, Refusal> {
+    let submission = Submission {
+        text: wish.requirement,
+        target: wish.target,
+        workspace: None,
+        workflow: wish.workflow,
+        agents: wish.agents,
+        budget: wish.budget.map(|dollars| Cost((dollars * 1e6) as i64)),
+    };
+    runs::begin(shared, by, submission).await
+}
+
+async fn require(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
+    let id = submit(&shared, caller.name, wish).await?;
+    reply::done(StatusCode::CREATED, &json!({"id": id, "status": "submitted"}))
+}
+
+async fn tasks(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+    let run = newest(&shared, &which).await?;
+    let of = |task: &maestria_kernel::Task| {
+        json!({
+            "id": task.plan.id, "key": task.plan.key, "title": task.plan.title, "status": task.state.as_str(),
+            "agent": task.agent, "attempt": task.attempt, "depends_on": task.plan.needs, "last_action": task.last_action,
+        })
+    };
+    let all: Vec<Value> = run.ordered().into_iter().map(of).collect();
+    reply::json(&headers, &json!({"run": run.id, "tasks": all}))
+}
+
+async fn at_work(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+    let items = workers::all(&shared, which.run.as_deref()).await?;
+    reply::json(&headers, &json!({"workers": items}))
+}
+
+async fn reviews(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+    let run = newest(&shared, &which).await?;
+    reply::json(&headers, &json!({"run": run.id, "reviews": run.reviews}))
+}
+
+async fn waiting(shared: State, headers: HeaderMap) -> Answer {
+    let open = shared.app.open_decisions().await.map_err(runs::app_refusal)?;
+    let all: Vec<Value> = open
+        .iter()
+        .map(|(run, decision)| {
+            json!({
+                "id": decision.id, "run": run.id, "question": decision.question, "context": decision.context,
+                "options": decision.options.iter().map(|o| o.choice.as_str()).collect::<Vec<_>>(),
+                "recommended": decision.recommended.as_str(), "expires_at": decision.expires_at,
+            })
+        })
+        .collect();
+    reply::json(&headers, &json!({"decisions": all, "count": all.len()}))
+}
+
+/// What was repaired, from the log.
+async fn recovery(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+    let run = newest(&shared, &which).await?;
+    let (store, mut after, mut all) = (shared.app.engine.store(), Seq(0), Vec::new());
+    loop {
+        let page = store.events(run.id, after, 4096).await?;
+        let Some(last) = page.last() else { break };
+        after = last.seq;
+        all.extend(
+            page.into_iter()
+                .filter(|e| matches!(e.event, Event::TaskRecovered { .. })),
+        );
+    }
+    reply::json(&headers, &json!({"run": run.id, "recovery": all}))
+}
+
+async fn summary(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+    let run = newest(&shared, &which).await?;
+    let answer = json!({
+        "run": run.id, "status": run.state.as_str(), "summary": result(&run),
+        "confidence_score": confidence(&run), "cost": dollars(run.usage.cost),
+    });
+    reply::json(&headers, &answer)
+}
+
+async fn metrics(shared: State, headers: HeaderMap) -> Answer {
+    let rows = shared.app.engine.store().runs().await?;
+    let count = |state: &str| rows.iter().filter(|row| row.state == state).count();
+    let (completed, failed) = (count("completed"), count("failed"));
+    let tokens: u64 = rows.iter().map(|row| row.usage.tokens().0).sum();
+    let cost: Cost = rows.iter().map(|row| row.usage.cost).sum();
+    let ended = completed + failed;
+    let answer = json!({
+        "runs": rows.len(), "completed": completed, "failed": failed,
+        "success_rate": if ended == 0 { Value::Null } else { json!(completed as f64 / ended as f64) },
+        "tokens": tokens, "cost": dollars(cost), "uptime_seconds": shared.started.elapsed().as_secs(),
+    });
+    reply::json(&headers, &answer)
+}
+
+/// `pause`, `resume`, `stop`, `review`.
+async fn control(
+    shared: State,
+    caller: Extension<Caller>,
+    Path(verb): Path<String>,
+    Args(which): Args<Which>,
+    body: Body<maestria_api::run::Nothing>,
+) -> Answer {
+    let run = Path(which.run.unwrap_or_else(|| "last".to_owned()));
+    match verb.as_str() {
+        "pause" => runs::pause(shared, caller, run, body).await,
+        "resume" => runs::resume(shared, caller, run, body).await,
+        "stop" => runs::abort(shared, caller, run, Body(maestria_api::run::Because::default())).await,
+        "review" => runs::review(shared, caller, run, body).await,
+        other => Err(
+            Refusal::new(Code::UnknownPath, format!("there is no control `{other}`"))
+                .hint("pause, resume, stop or review"),
+        ),
+    }
+}
+
+async fn operations(shared: State, headers: HeaderMap) -> Answer {
+    let rows = shared.app.engine.store().runs().await?;
+    let mut all = Vec::new();
+    for row in rows.iter().take(100) {
+        if let Some(view) = shared.views.get(row.id).await? {
+            all.push(as_operation(&view.run));
+        }
+    }
+    reply::json(&headers, &json!({"operations": all}))
+}
+
+async fn operation(shared: State, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+    reply::json(&headers, &as_operation(&load(&shared, &id).await?))
+}
+
+/// Runs an operation to its end, or until a person must decide.
+async fn operate(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
+    let id = submit(&shared, caller.name, wish).await?;
+    let wanted = Wanted {
+        runs: vec![id],
+        kinds: vec!["run.transitioned".to_owned()],
+    };
+    let mut follower = Follower::new(shared.tail.clone(), wanted, Some(shared.tail.at()));
+    let settled = async {
+        loop {
+            let run = load(&shared, &id.to_string()).await?;
+            if run.state.is_finished() || matches!(run.state, RunState::Escalated(_) | RunState::Paused(_)) {
+                return Ok::<Run, Refusal>(run);
+            }
+            while follower.next().await?.is_some() {}
+            follower.wait().await;
+        }
+    };
+    let run = match tokio::time::timeout(PATIENCE, settled).await {
+        Ok(run) => run?,
+        Err(_) => load(&shared, &id.to_string()).await?,
+    };
+    reply::done(StatusCode::OK, &as_operation(&run))
+}
+
+fn as_operation(run: &Run) -> Value {
+    let status = match run.state {
+        RunState::Escalated(_) => "waiting",
+        RunState::Active(_) | RunState::Aborting => "running",
+        other => other.as_str(),
+    };
+    json!({
+        "id": run.id, "status": status, "result": result(run), "confidence_score": confidence(run),
+        "requires_human": run.open_decisions().next().is_some(),
+        "execution_time_ms": progress(run, crate::now()).elapsed_millis,
+        "token_usage": {"input": run.usage.input, "output": run.usage.output, "total": run.usage.tokens()},
+        "cost": dollars(run.usage.cost),
+    })
+}
+
+/// What the tasks have reported, a line each.
+fn result(run: &Run) -> String {
+    let line = |task: &maestria_kernel::Task| {
+        let outcome = task.outcome.as_deref()?;
+        let said = outcome.report.lines().next().unwrap_or(&outcome.reason);
+        Some(format!("{} {}: {said}", task.plan.key, task.plan.title))
+    };
+    let lines: Vec<String> = run.ordered().into_iter().filter_map(line).collect();
+    lines.join("\n")
+}
+
+fn confidence(run: &Run) -> Option<f64> {
+    run.confidence
+        .as_ref()
+        .map(|confidence| f64::from(confidence.score.0) / 1000.0)
+}
+
+fn dollars(cost: Cost) -> f64 {
+    cost.0 as f64 / 1e6
+}
