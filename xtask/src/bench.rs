@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use std::{path::PathBuf, process::Command};
 
 /// Builds and runs a benchmark. Its programs get only what it gives them; it needs nothing of the environment.
-pub(crate) fn run(name: Bench, part: Option<&str>, json: bool) -> anyhow::Result<()> {
+pub(crate) fn run(name: Bench, part: Option<&str>, count: Option<u64>, json: bool) -> anyhow::Result<()> {
     let built = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release"])
         .args(["-p", "maestria-cli", "-p", "maestria-testkit", "-p", "maestria-benches"])
@@ -23,6 +23,8 @@ pub(crate) fn run(name: Bench, part: Option<&str>, json: bool) -> anyhow::Result
         Bench::Gateway => {
             let mut bench = Command::new(program("bench-gateway"));
             bench.arg(program("maestria"));
+            bench.args(part);
+            bench.args(count.map(|count| count.to_string()));
             bench.args(json.then_some("--json"));
             bench
         }
@@ -43,7 +45,8 @@ pub(crate) fn run(name: Bench, part: Option<&str>, json: bool) -> anyhow::Result
 pub(crate) enum Bench {
     /// What supervision costs, what it holds, and what it never leaves behind.
     Supervise,
-    /// The gateway beside nginx: calls, CPU, latency, large bodies, streams, translation.
+    /// The gateway beside nginx: calls, CPU, latency, large bodies, streams, translation, routing; its budgets under
+    /// kills; its memory over a million calls.
     Gateway,
     /// How fast events become durable, beside a bare SQLite loop; and a store with a million of them.
     Store,

@@ -37,8 +37,11 @@ enum Verb {
     Bench {
         /// Which one.
         name: bench::Bench,
-        /// One part of it (of `supervise`: starts, turns, crowd, talk, trials).
+        /// One part of it (of `supervise`: starts, turns, crowd, talk, trials; of `gateway`: beside, budgets, growth).
         part: Option<String>,
+        /// How often (of `gateway budgets`: rounds, 1000 unless said; of `gateway growth`: calls, a million unless said).
+        #[arg(long)]
+        count: Option<u64>,
         /// As one JSON document (the gateway's).
         #[arg(long)]
         json: bool,
@@ -71,7 +74,12 @@ fn main() -> anyhow::Result<()> {
     match Xtask::parse().verb {
         Verb::Test => test::run(),
         Verb::Chaos { rounds, seed } => chaos::run(rounds, seed),
-        Verb::Bench { name, part, json } => bench::run(name, part.as_deref(), json),
+        Verb::Bench {
+            name,
+            part,
+            count,
+            json,
+        } => bench::run(name, part.as_deref(), count, json),
         Verb::Contract => contract::run(),
         Verb::Escape => escape::run(),
         Verb::Obedient => obedient::run(),

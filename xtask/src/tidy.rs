@@ -41,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "maestria-benches",
         &[
+            "maestria-gateway",
             "maestria-kernel",
             "maestria-sandbox",
             "maestria-store",

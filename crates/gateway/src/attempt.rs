@@ -42,10 +42,11 @@ pub(crate) struct GaveUp {
 /// What is sent to a target.
 pub(crate) type Prepared = (Outgoing, Losses, Option<Arc<Ask>>);
 
-/// Tries the targets in their order, each on all its lanes, then again after a pause, while nothing had content.
+/// Tries the targets in their order (`tokens` are sent, about), each on all its lanes, then again after a pause, while nothing had content.
 pub(crate) async fn open(
     core: &Core,
     targets: &[Target],
+    tokens: u64,
     mut prepare: impl FnMut(&Target) -> Result<Prepared, Failure>,
 ) -> Result<Begun, GaveUp> {
     let mut retries = 0;
@@ -58,6 +59,9 @@ pub(crate) async fn open(
     for round in 0..=most {
         for (place, target) in targets.iter().enumerate() {
             let provider = &core.providers[target.provider];
+            if is_used_up(core, target, tokens) {
+                continue;
+            }
             let mut untried: Vec<usize> = core.lanes_of(target.provider);
             while let Some(picked) = core
                 .turns
@@ -115,6 +119,28 @@ pub(crate) async fn open(
     })
 }
 
+/// Whether a provider's own limit is used up; its lanes then rest for the model.
+fn is_used_up(core: &Core, target: &Target, tokens: u64) -> bool {
+    let limits = &core.providers[target.provider].limits;
+    let now = Instant::now();
+    let lanes = core.lanes_of(target.provider);
+    // A call that no lane would take must not count.
+    let resting = |lane: &usize| {
+        let lane = &core.lanes[*lane];
+        lane.rests_until(now).is_some() || lane.limited_until(&target.model, now).is_some()
+    };
+    if limits.is_free() || lanes.iter().all(resting) {
+        return false;
+    }
+    let Some(wait) = limits.take("", tokens, now) else {
+        return false;
+    };
+    for lane in lanes {
+        core.lanes[lane].limit(&target.model, now + wait);
+    }
+    true
+}
+
 /// How long to wait before the next round; `None` when it is not worth it.
 fn pause(core: &Core, targets: &[Target], round: u32, worst: Option<&Failure>) -> Option<Duration> {
     if worst.is_some_and(|w| w.blame == Blame::Key || !w.can_be_tried_again()) {
@@ -159,7 +185,9 @@ fn all_rest(core: &Core, targets: &[Target]) -> Failure {
         Failure::new(
             Kind::Limited,
             Blame::Rate,
-            format!("{names}: the provider limits the rate"),
+            format!(
+                "{names}: the rate is limited, by the provider or by `requests_per_minute` and `tokens_per_minute`"
+            ),
         )
     } else {
         Failure::provider(format!("{names}: failed lately and is given a rest"))

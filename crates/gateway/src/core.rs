@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) balance: Balance,
     pub(crate) client: Client,
     pub(crate) catalogue: Catalogue,
+    /// The context of the model that holds least.
+    pub(crate) least_context: u64,
     routes: BTreeMap<String, Route>,
 }
 
@@ -64,15 +66,21 @@ impl Core {
             keys.map(|key| Arc::new(Lane::new(place, key.clone(), weight)))
                 .collect::<Vec<_>>()
         };
-        let core = Self {
+        let mut core = Self {
             lanes: providers.iter().enumerate().flat_map(lane).collect(),
             providers,
             turns: Turns::default(),
             balance: setup.balance,
             client: Client::default(),
             catalogue: setup.catalogue,
+            least_context: u64::MAX,
             routes: setup.routes,
         };
+        let contexts = core
+            .all_targets()
+            .into_iter()
+            .map(|t| core.catalogue.model(&t.model).context);
+        core.least_context = contexts.min().unwrap_or(u64::MAX);
         core.check_routes()?;
         Ok(core)
     }

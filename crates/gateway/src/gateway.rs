@@ -97,9 +97,10 @@ impl Gateway {
         let provider = &core.providers[target.provider];
         let ask = Arc::new(Ask::from(&request));
         let (outgoing, losses) = provider.write(&ask);
-        let mut tally = self.tally(&request, &target, outgoing.body.len()).await?;
+        let sent = outgoing.body.len();
+        let mut tally = self.tally(&request, &target, sent).await?;
         let prepare = |_: &Target| Ok((outgoing.clone(), losses.clone(), Some(ask.clone())));
-        let begun = attempt::open(core, std::slice::from_ref(&target), prepare).await;
+        let begun = attempt::open(core, std::slice::from_ref(&target), sent as u64 / 4, prepare).await;
         let Begun {
             opened,
             retries,

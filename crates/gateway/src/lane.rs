@@ -185,6 +185,11 @@ impl Lane {
         health.rests_until = rest.and_then(|rest| now.checked_add(rest));
     }
 
+    /// A model is not to be asked for a while: the provider's own limit here is used up.
+    pub(crate) fn limit(&self, model: &str, until: Instant) {
+        self.health().limited.insert(model.to_owned(), until);
+    }
+
     /// A call of the lane was given up by its client: nothing is known of the lane.
     pub(crate) fn abandoned(&self) {
         self.health().trial = false;

@@ -6,6 +6,7 @@
 //! was sent. Where to start reading: [`wire`] for the dialects; `service.rs` for the way of a call from its question to
 //! its answer; `attempt.rs` for how it finds a provider that answers; `budget.rs` for how money is kept.
 
+mod advice;
 mod attempt;
 mod budget;
 mod cache;
@@ -23,9 +24,11 @@ mod relay;
 mod route;
 mod service;
 mod tally;
+mod tokens;
 pub mod wire;
 
 pub use self::core::Setup;
+pub use advice::{Advice, advise};
 pub use budget::{BudgetConfig, Exhausted, OnAlert};
 pub use cache::{CacheConfig, CacheStatus, SemanticConfig};
 pub use catalogue::{Catalogue, Model, Price, Quality};

@@ -1,4 +1,4 @@
-//! Rate limits: a bucket of requests and one of tokens for each client. Who finds a bucket empty waits a little, in a
+//! Rate limits: a bucket of requests and one of tokens for each client, and the same for each provider. Who finds a bucket empty waits a little, in a
 //! queue that is bounded; then it is a 429.
 
 use crate::wire::{Fault, Kind};
@@ -96,9 +96,14 @@ impl Limits {
         }
     }
 
+    /// Whether nothing is limited.
+    pub(crate) const fn is_free(&self) -> bool {
+        self.rate.requests == 0 && self.rate.tokens == 0
+    }
+
     /// Returns when the client may ask.
     pub(crate) async fn admit(&self, client: &str, tokens: u64) -> Result<(), Fault> {
-        if self.rate.requests == 0 && self.rate.tokens == 0 {
+        if self.is_free() {
             return Ok(());
         }
         let deadline = Instant::now() + self.rate.patience;
@@ -118,7 +123,8 @@ impl Limits {
         }
     }
 
-    fn take(&self, client: &str, tokens: u64, now: Instant) -> Option<Duration> {
+    /// Takes at once, or says how long it would take.
+    pub(crate) fn take(&self, client: &str, tokens: u64, now: Instant) -> Option<Duration> {
         let Rate {
             requests,
             tokens: a_minute,

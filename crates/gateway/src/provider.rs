@@ -9,7 +9,10 @@ pub(crate) mod playbook;
 pub(crate) use answer::{Chunk, Opened, Stream};
 pub(crate) use failure::{Blame, Failure};
 
-use crate::wire::{Ask, Dialect, Losses, Piece};
+use crate::{
+    limit::{Limits, Rate},
+    wire::{Ask, Dialect, Losses, Piece},
+};
 use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use playbook::Playbook;
@@ -39,6 +42,8 @@ pub struct ProviderConfig {
     pub script: Option<PathBuf>,
     /// … or the script itself.
     pub script_text: Option<String>,
+    /// How much it may be asked; a client that finds it used up waits, or goes elsewhere.
+    pub rate: Rate,
     /// How long it is waited for.
     pub patience: Patience,
 }
@@ -143,6 +148,7 @@ pub(crate) struct Provider {
     pub(crate) local: bool,
     pub(crate) weight: u32,
     pub(crate) patience: Patience,
+    pub(crate) limits: Limits,
     pub(crate) way: Way,
     /// Where its keys stand among the lanes of all providers.
     pub(crate) keys: Vec<Option<String>>,
@@ -186,6 +192,7 @@ impl Provider {
             models: config.models,
             weight: config.weight.max(1),
             patience: config.patience,
+            limits: Limits::new(config.rate),
             way,
             keys,
         })

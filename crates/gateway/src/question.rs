@@ -1,6 +1,9 @@
 //! A client's request: the little that is read of it when it is passed on as it is, and all of it when it is not.
 
-use crate::wire::{Ask, Dialect, Fault, Kind, Losses, Manner, Unreadable};
+use crate::{
+    tokens::{self, Counted},
+    wire::{Ask, Dialect, Fault, Kind, Losses, Manner, Unreadable},
+};
 use bytes::Bytes;
 use hyper::HeaderMap;
 use maestria_kernel::At;
@@ -45,6 +48,7 @@ pub(crate) struct Question {
     model_at: Option<Range<usize>>,
     usage: UsageWish,
     ask: OnceLock<Result<Arc<Ask>, Unreadable>>,
+    counted: OnceLock<Option<Counted>>,
 }
 
 /// Whether a chat stream is to end with its usage.
@@ -146,6 +150,7 @@ impl Question {
             body,
             headers,
             ask: OnceLock::new(),
+            counted: OnceLock::new(),
         })
     }
 
@@ -156,6 +161,23 @@ impl Question {
             self.face.read(&body, &self.model, self.stream).map(Arc::new)
         };
         self.ask.get_or_init(read).clone()
+    }
+
+    /// Counts its tokens, away from where others wait; `None` when it cannot be read.
+    pub(crate) async fn count(&self) -> Option<Counted> {
+        if self.counted.get().is_none() {
+            let counted = match self.ask() {
+                Ok(ask) => tokio::task::spawn_blocking(move || tokens::of_ask(&ask)).await.ok(),
+                Err(_) => None,
+            };
+            return *self.counted.get_or_init(|| counted);
+        }
+        self.counted()
+    }
+
+    /// Its tokens, if they were counted.
+    pub(crate) fn counted(&self) -> Option<Counted> {
+        self.counted.get().copied().flatten()
     }
 
     /// Whether the usage at the end of the stream is the gateway's own wish.

@@ -11,17 +11,17 @@ mod warm;
 pub(crate) use features::Features;
 pub(crate) use warm::Warm;
 
-use crate::{attempt::Target, core::Core};
+use crate::{attempt::Target, core::Core, tokens};
 use maestria_kernel::Cost;
 use score::{Scored, Scorer};
 use serde::Serialize;
-use std::{fmt::Write as _, time::Instant};
+use std::{borrow::Cow, fmt::Write as _, time::Instant};
 
 /// How candidates are weighed.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Policy {
     /// What people call it.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Weight of quality.
     pub quality: f64,
     /// Weight of cost.
@@ -34,25 +34,25 @@ impl Policy {
     /// The policies there are.
     pub const ALL: [Self; 4] = [
         Self {
-            name: "cheapest",
+            name: Cow::Borrowed("cheapest"),
             quality: 0.15,
             cost: 0.80,
             speed: 0.05,
         },
         Self {
-            name: "balanced",
+            name: Cow::Borrowed("balanced"),
             quality: 0.55,
             cost: 0.35,
             speed: 0.10,
         },
         Self {
-            name: "best",
+            name: Cow::Borrowed("best"),
             quality: 0.92,
             cost: 0.04,
             speed: 0.04,
         },
         Self {
-            name: "fastest",
+            name: Cow::Borrowed("fastest"),
             quality: 0.20,
             cost: 0.10,
             speed: 0.70,
@@ -110,6 +110,8 @@ pub struct Candidate {
     pub expected_cost: Cost,
     /// Median time to the first content, if it is known.
     pub latency_millis: Option<u64>,
+    /// 95th percentile of it.
+    pub p95_millis: Option<u64>,
     /// What a warm prompt cache saves, if there is one.
     pub warm_saves: Option<Cost>,
     /// Why it was left out.
@@ -154,13 +156,20 @@ pub(crate) fn decide(
             let targets: Vec<Target> = models.iter().flat_map(|model| core.targets_named(model)).collect();
             Ok(chain(core, name, targets))
         }
-        Route::Policy(policy) => by_policy(core, warm, *policy, &features()),
+        Route::Policy(policy) => by_policy(core, warm, policy, &features()),
     }
 }
 
 /// Decides about a bare prompt.
 pub(crate) fn explain(core: &Core, warm: &Warm, wish: &Wish) -> Result<Decision, Lost> {
-    let input = wish.context.max(wish.prompt.len() as u64 / 4);
+    // Counting takes longer than deciding, so it is done where it decides.
+    let long = wish.prompt.len() as u64 > core.least_context;
+    let said = if long {
+        tokens::of_text(&wish.prompt)
+    } else {
+        wish.prompt.len() as u64 / 4
+    };
+    let input = wish.context.max(said);
     let mut features = Features::of_text(&wish.prompt, &wish.system, input);
     (features.tools, features.vision, features.json) = (wish.tools, wish.vision, wish.json);
     features.max_output = wish.max_tokens;
@@ -221,7 +230,7 @@ fn plain(core: &Core, targets: Vec<Target>, reason: String) -> Decision {
     }
 }
 
-fn by_policy(core: &Core, warm: &Warm, policy: Policy, features: &Features) -> Result<Decision, Lost> {
+fn by_policy(core: &Core, warm: &Warm, policy: &Policy, features: &Features) -> Result<Decision, Lost> {
     let scorer = Scorer {
         core,
         policy,
@@ -265,7 +274,7 @@ fn because(candidate: &Candidate) -> String {
     )
 }
 
-fn reason(policy: Policy, features: &Features, scored: &[Scored], left_out: &[Candidate]) -> String {
+fn reason(policy: &Policy, features: &Features, scored: &[Scored], left_out: &[Candidate]) -> String {
     let mut text = format!(
         "{} for {} of difficulty {:.2}:",
         policy.name,
@@ -281,8 +290,8 @@ fn reason(policy: Policy, features: &Features, scored: &[Scored], left_out: &[Ca
             "{lead} {} scores {:.2} (quality {:.2}, expected {}",
             candidate.model, one.score, candidate.quality, candidate.expected_cost
         );
-        if let Some(millis) = candidate.latency_millis {
-            let _ = write!(text, ", {millis} ms");
+        if let (Some(millis), Some(p95)) = (candidate.latency_millis, candidate.p95_millis) {
+            let _ = write!(text, ", {millis} ms, p95 {p95} ms");
         }
         if let Some(saved) = candidate.warm_saves {
             let _ = write!(text, ", its warm cache saves {saved}");

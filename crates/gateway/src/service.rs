@@ -19,6 +19,7 @@ use crate::{
     question::{Question, Wanted},
     route::{self, Decision, Features, Lost, Warm, Wish},
     tally::Tally,
+    tokens::Counted,
     wire::{Ask, Fault, Kind, Losses},
 };
 use maestria_kernel::{
@@ -228,6 +229,9 @@ impl Service {
     /// Sends a question to a provider.
     async fn call(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
         let started = Instant::now();
+        if self.may_not_fit(question) {
+            question.count().await;
+        }
         let decision = self.decide(question, who)?;
         let (decision, hold) = self.take(question, who, decision).await?;
         let row = CallRow {
@@ -239,7 +243,8 @@ impl Service {
         let mut tally = Tally::new(self.budgets.clone(), hold, row, question.body.len(), who).since(started);
         tally.because(&decision.reason);
         let prepare = |target: &Target| self.prepare(question, target);
-        let begun = match attempt::open(&self.core, &decision.targets, prepare).await {
+        let sent = question.body.len() as u64 / 4;
+        let begun = match attempt::open(&self.core, &decision.targets, sent, prepare).await {
             Ok(begun) => begun,
             Err(GaveUp { failure, retries }) => {
                 let fault = failure.told();
@@ -272,11 +277,19 @@ impl Service {
         .await
     }
 
+    /// Whether a route would choose between models that the question may be too long for.
+    fn may_not_fit(&self, question: &Question) -> bool {
+        let longest = question.body.len() as u64 + question.max_tokens.unwrap_or(0);
+        question.wanted == Wanted::Answer
+            && longest > self.core.least_context
+            && self.core.route_named(&question.model).is_some()
+    }
+
     /// Where a question goes.
     fn decide(&self, question: &Question, who: &Who) -> Result<Decision, Fault> {
         let mut unreadable = None;
         let features = || match question.ask() {
-            Ok(ask) => Features::of(&ask, question.body.len(), &who.client),
+            Ok(ask) => Features::of(&ask, question.body.len(), question.counted(), &who.client),
             Err(error) => {
                 unreadable = Some(error);
                 Features::of_text("", "", question.body.len() as u64 / 4)
@@ -299,7 +312,7 @@ impl Service {
     /// Where a question goes that asks for a model which nobody serves, when another may stand in for it.
     fn decide_for(&self, stand_in: &str, question: &Question, who: &Who) -> Result<Decision, Lost> {
         let features = || match question.ask() {
-            Ok(ask) => Features::of(&ask, question.body.len(), &who.client),
+            Ok(ask) => Features::of(&ask, question.body.len(), question.counted(), &who.client),
             Err(_) => Features::of_text("", "", question.body.len() as u64 / 4),
         };
         let decision = route::decide(&self.core, &self.warm, stand_in, features)?;
@@ -324,36 +337,34 @@ impl Service {
             && self.core.route_named(&question.model).is_some()
             && let Ok(ask) = question.ask()
         {
-            let features = Features::of(&ask, question.body.len(), &who.client);
+            let features = Features::of(&ask, question.body.len(), question.counted(), &who.client);
             self.warm.note(features.conversation, target.clone(), features.input);
         }
     }
 
     /// Takes the worst case from all accounts; at the end of a budget, perhaps for a cheaper model.
     async fn take(&self, question: &Question, who: &Who, decision: Decision) -> Result<(Decision, Hold), Fault> {
-        let worst = |targets: &[Target]| {
-            targets
-                .iter()
-                .map(|t| self.worst(question, t))
-                .max()
-                .unwrap_or_default()
-        };
+        let books = |error| Fault::new(Kind::Internal, format!("the books cannot be written: {error}"));
+        let bound = self.worst_of(question, &decision.targets, None);
+        match self.take_for(who, &decision.targets, bound).await {
+            Ok(hold) => return Ok((decision, hold)),
+            Err(Refusal::Books(error)) => return Err(books(error)),
+            Err(Refusal::Short { .. }) => {}
+        }
+        // The bound is far above what a prompt has in tokens; before a call is refused they are counted.
+        let counted = question.count().await.filter(|counted| !counted.media);
+        let worst = |targets: &[Target]| self.worst_of(question, targets, counted);
         let refusal = match self.take_for(who, &decision.targets, worst(&decision.targets)).await {
             Ok(hold) => return Ok((decision, hold)),
-            Err(refusal @ Refusal::Short { .. }) => refusal,
-            Err(Refusal::Books(error)) => {
-                return Err(Fault::new(
-                    Kind::Internal,
-                    format!("the books cannot be written: {error}"),
-                ));
-            }
+            Err(Refusal::Books(error)) => return Err(books(error)),
+            Err(refusal) => refusal,
         };
         let mut cheaper: Vec<Target> = Vec::new();
         if self.rules.budget.exhausted == Exhausted::Downgrade && question.wanted == Wanted::Answer {
             let above = worst(&decision.targets);
             cheaper = self.core.all_targets();
-            cheaper.retain(|t| self.worst(question, t) < above);
-            cheaper.sort_by_key(|t| std::cmp::Reverse(self.worst(question, t)));
+            cheaper.retain(|t| self.worst(question, t, counted) < above);
+            cheaper.sort_by_key(|t| std::cmp::Reverse(self.worst(question, t, counted)));
         }
         for target in cheaper {
             let targets = vec![target];
@@ -426,8 +437,16 @@ impl Service {
         charges
     }
 
-    /// The most that a question can cost on a target.
-    fn worst(&self, question: &Question, target: &Target) -> Cost {
+    /// The most that a question can cost on any of the targets.
+    fn worst_of(&self, question: &Question, targets: &[Target], counted: Option<Counted>) -> Cost {
+        let each = targets.iter().map(|t| self.worst(question, t, counted));
+        each.max().unwrap_or_default()
+    }
+
+    /// The most that a question can cost on a target: by a safe bound, or by its tokens.
+    fn worst(&self, question: &Question, target: &Target, counted: Option<Counted>) -> Cost {
+        let bound = question.most_input();
+        let input = counted.map_or(bound, |counted| counted.at_most(&target.model).min(bound));
         let model = self.core.catalogue.model(&target.model);
         let output = match question.wanted {
             Wanted::Answer => question.max_tokens.unwrap_or(model.output),
@@ -435,7 +454,7 @@ impl Service {
         };
         match question.wanted {
             Wanted::Count => Cost::ZERO,
-            _ => self.core.price(target).worst(question.most_input(), output),
+            _ => self.core.price(target).worst(input, output),
         }
     }
 

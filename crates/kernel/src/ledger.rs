@@ -213,6 +213,8 @@ pub enum UsageBy {
     Agent,
     /// Client key.
     Client,
+    /// Provider.
+    Provider,
     /// Provider and model.
     Model,
     /// Day (UTC).

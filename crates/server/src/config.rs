@@ -74,6 +74,10 @@ pub struct ProviderTable {
     pub roles: Vec<Role>,
     /// How much of the traffic it takes beside others that serve the same model.
     pub weight: u32,
+    /// The most requests a minute; 0: any.
+    pub requests_per_minute: u32,
+    /// The most tokens a minute; 0: any.
+    pub tokens_per_minute: u32,
 }
 
 /// The configuration in force.

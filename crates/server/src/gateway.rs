@@ -12,10 +12,10 @@ use crate::{
     config::Config,
 };
 pub use maestria_gateway::{
-    Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Wish,
+    Advice, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Wish, advise,
     key::{KeyError, create as create_key},
 };
-use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rules, Server, Service, Setup};
+use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rate, Rules, Server, Service, Setup};
 use maestria_kernel::ledger::{Account, Ledger};
 use maestria_store::SqliteLedger;
 use owner::{Owner, absorb};
@@ -57,6 +57,11 @@ fn providers(config: &Config, options: &Options) -> Vec<ProviderConfig> {
             models: table.models.clone(),
             local: table.local,
             weight: table.weight,
+            rate: Rate {
+                requests: table.requests_per_minute.into(),
+                tokens: table.tokens_per_minute.into(),
+                ..Rate::default()
+            },
             script: table.script.clone(),
             ..ProviderConfig::default()
         }

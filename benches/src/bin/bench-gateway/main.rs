@@ -1,11 +1,18 @@
 //! The gateway beside nginx: the same clients, the same upstream, one core for the one that is measured and the other
 //! cores for everything else.
 //!
-//! `bench-gateway MAESTRIA [--json]`. nginx is the floor: it only passes on. The gateway authenticates, routes, takes
-//! and settles budgets, and meters every call.
+//! `bench-gateway MAESTRIA [PART] [COUNT] [--json]`. Without a part: all of them, the long ones shortened.
+//!
+//! * `beside`: nginx is the floor: it only passes on. The gateway authenticates, routes, takes and settles budgets, and
+//!   meters every call.
+//! * `budgets`: rounds of 64 parallel calls against room for k, on every endpoint, some with a kill in the middle.
+//! * `growth`: the memory of the gateway over very many calls.
 
+mod budgets;
+mod growth;
 mod load;
 mod peer;
+mod routing;
 mod upstream;
 
 use anyhow::Context as _;
@@ -23,11 +30,38 @@ const LENGTH: Duration = Duration::from_secs(2);
 fn main() -> anyhow::Result<()> {
     let mut args = std::env::args_os().skip(1);
     let program = PathBuf::from(args.next().context("the program maestria")?);
-    let json = args.any(|arg| arg == "--json");
+    let rest: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
+    let json = rest.iter().any(|arg| arg == "--json");
+    let count = rest.iter().find_map(|arg| arg.parse::<u64>().ok());
+    let part = rest
+        .iter()
+        .find(|arg| !arg.starts_with("--") && arg.parse::<u64>().is_err());
     peer::leave_first_core()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(bench(&program, json))
+    let (rounds, calls) = (count.unwrap_or(1_000), count.unwrap_or(1_000_000));
+    let mut table = Table::default();
+    match part.map(String::as_str) {
+        Some("beside") => runtime.block_on(bench(&program, json, &mut table))?,
+        Some("budgets") => runtime.block_on(budgets::rounds(&program, rounds, &mut table))?,
+        Some("growth") => runtime.block_on(growth::watch(&program, calls, &mut table))?,
+        Some(other) => anyhow::bail!("there is no part `{other}`; there are beside, budgets and growth"),
+        None => {
+            runtime.block_on(bench(&program, json, &mut table))?;
+            if !json {
+                runtime.block_on(budgets::rounds(&program, SOME_ROUNDS, &mut table))?;
+                runtime.block_on(growth::watch(&program, SOME_CALLS, &mut table))?;
+            }
+        }
+    }
+    if !json {
+        table.end();
+    }
+    Ok(())
 }
+
+/// What is done of the long parts when all are done.
+const SOME_ROUNDS: u64 = 50;
+const SOME_CALLS: u64 = 50_000;
 
 /// What is measured of a peer.
 #[derive(Debug, Default)]
@@ -41,7 +75,7 @@ struct Measured {
     translated: Vec<f64>,
 }
 
-async fn bench(program: &std::path::Path, json: bool) -> anyhow::Result<()> {
+async fn bench(program: &std::path::Path, json: bool, table: &mut Table) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let upstream = upstream::start().await?;
     let gateway = Peer::gateway(program, folder.path(), upstream)?;
@@ -86,7 +120,10 @@ async fn bench(program: &std::path::Path, json: bool) -> anyhow::Result<()> {
             }
         }
     }
-    report(&measured, json, gateway.memory()?);
+    report(&measured, json, gateway.memory()?, table);
+    if !json {
+        routing::decide(table)?;
+    }
     Ok(())
 }
 
@@ -96,7 +133,7 @@ fn per_call(cpu: Duration, seen: &Seen) -> f64 {
     cpu.as_secs_f64() * 1e6 / answers
 }
 
-fn report(measured: &[Measured; 2], json: bool, memory: f64) {
+fn report(measured: &[Measured; 2], json: bool, memory: f64, table: &mut Table) {
     let [ours, nginx] = measured;
     let of = |values: &Vec<f64>| median(values);
     let ratio = |ours: &Vec<f64>, theirs: &Vec<f64>| {
@@ -116,7 +153,6 @@ fn report(measured: &[Measured; 2], json: bool, memory: f64) {
         println!("{}", serde_json::json!({"maestria": maestria, "nginx": peer(nginx)}));
         return;
     }
-    let mut table = Table::default();
     let beside = |ours: &Vec<f64>, theirs: &Vec<f64>, unit: &str| {
         format!("{:.0} beside nginx {:.0} {unit}", of(ours), of(theirs))
     };
@@ -176,5 +212,4 @@ fn report(measured: &[Measured; 2], json: bool, memory: f64) {
         40.0,
         "the whole program",
     ));
-    table.end();
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, bail, ensure};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -14,6 +14,8 @@ pub(crate) struct Peer {
     child: Child,
     pub(crate) port: u16,
     key: String,
+    /// The gateway's program and folder, to start it again.
+    home: Option<(PathBuf, PathBuf)>,
 }
 
 /// Leaves the first core to the peers.
@@ -38,6 +40,27 @@ fn on_first_core(program: &Path) -> Command {
     command
 }
 
+fn of_program(program: &Path, folder: &Path) -> Command {
+    let mut command = on_first_core(program);
+    command
+        .env("HOME", folder)
+        .arg("--config")
+        .arg(folder.join("maestria.toml"));
+    command
+}
+
+fn start(program: &Path, folder: &Path) -> anyhow::Result<(Child, u16)> {
+    let mut child = of_program(program, folder)
+        .arg("gateway")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().context("stdout")?).read_line(&mut line)?;
+    let port = line.trim().rsplit(':').next().context("an address")?.parse()?;
+    Ok((child, port))
+}
+
 impl Peer {
     /// The gateway with everything on: a client key, a budget, the meter.
     pub(crate) fn gateway(program: &Path, folder: &Path, upstream: u16) -> anyhow::Result<Self> {
@@ -50,22 +73,23 @@ impl Peer {
                 folder.join("m.db").display()
             ),
         )?;
-        let command = |args: &[&str]| {
-            let mut command = on_first_core(program);
-            command.env("HOME", folder).arg("--config").arg(&config).args(args);
-            command
-        };
-        let made = command(&["keys", "create", "--name", "bench"]).output()?;
+        let made = of_program(program, folder)
+            .args(["keys", "create", "--name", "bench"])
+            .output()?;
         ensure!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let mut child = command(&["gateway"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().context("stdout")?).read_line(&mut line)?;
-        let port = line.trim().rsplit(':').next().context("an address")?.parse()?;
+        let (child, port) = start(program, folder)?;
         let key = String::from_utf8(made.stdout)?.trim().to_owned();
-        Ok(Self { child, port, key })
+        let home = Some((program.to_owned(), folder.to_owned()));
+        Ok(Self { child, port, key, home })
+    }
+
+    /// Kills the gateway as it is, and starts it again on the same books.
+    pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
+        let (program, folder) = self.home.as_ref().context("only a gateway is started again")?;
+        self.child.kill()?;
+        self.child.wait()?;
+        (self.child, self.port) = start(program, folder)?;
+        Ok(())
     }
 
     /// nginx with one worker and kept connections; none where it is not installed.
@@ -100,6 +124,7 @@ impl Peer {
             child,
             port,
             key: "none".to_owned(),
+            home: None,
         };
         let deadline = Instant::now() + Duration::from_secs(10);
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {

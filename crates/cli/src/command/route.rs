@@ -89,8 +89,10 @@ fn candidates(decision: &Decision) -> Vec<Vec<String>> {
             c.score.map_or_else(|| "–".to_owned(), |score| format!("{score:.3}")),
             format!("{:.2}", c.quality),
             c.expected_cost.to_string(),
-            c.latency_millis
-                .map_or_else(|| "–".to_owned(), |millis| format!("{millis} ms")),
+            match (c.latency_millis, c.p95_millis) {
+                (Some(median), Some(p95)) => format!("{median} ms, p95 {p95} ms"),
+                _ => "–".to_owned(),
+            },
             c.warm_saves.map_or_else(|| "–".to_owned(), |saved| format!("-{saved}")),
             c.left_out.clone().unwrap_or_default(),
         ]

@@ -57,7 +57,7 @@ pub(crate) enum Rank {
 pub(super) async fn execute(context: &Context, args: &Serve) -> Done {
     let app = Arc::new(context.app().await?);
     let address = args.listen.unwrap_or(app.config.listen);
-    let server = Server::bind(app, context.sources.clone(), address, Hosting::All)
+    let server = Server::bind(app.clone(), context.sources.clone(), address, Hosting::All)
         .await
         .map_err(|e| Failure::user(e.to_string(), ""))?;
     println!("http://{}", server.address());
@@ -72,6 +72,7 @@ pub(super) async fn execute(context: &Context, args: &Serve) -> Done {
             }
         })
         .await;
+    app.close().await;
     eprintln!("stopped; runs under way go on with the next `maestria serve`, or with `maestria resume`");
     Ok(Exit::Ok)
 }

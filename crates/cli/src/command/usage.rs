@@ -7,7 +7,10 @@ use maestria_kernel::{
     At, Cost, Tokens,
     ledger::{UsageBy, UsageLine},
 };
-use maestria_server::gateway::books;
+use maestria_server::gateway::{Advice, advise, books, catalogue};
+
+/// Calls that advice is drawn from at most, the newest.
+const MOST_CALLS: u32 = 100_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum By {
@@ -15,6 +18,7 @@ enum By {
     Task,
     Agent,
     Client,
+    Provider,
     Model,
     Day,
 }
@@ -27,6 +31,9 @@ pub(crate) struct Usage {
     /// How many days back.
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     days: u32,
+    /// What the same calls would have cost on another model that did as well.
+    #[arg(long, conflicts_with = "csv")]
+    advice: bool,
     /// As comma-separated values.
     #[arg(long)]
     csv: bool,
@@ -41,15 +48,23 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
         By::Task => UsageBy::Task,
         By::Agent => UsageBy::Agent,
         By::Client => UsageBy::Client,
+        By::Provider => UsageBy::Provider,
         By::Model => UsageBy::Model,
         By::Day => UsageBy::Day,
     };
     let since = At(now().0 - i64::from(args.days) * 86_400_000);
-    let lines = books(&context.config()?)
-        .await?
-        .usage(by, since)
-        .await
-        .map_err(Failure::from)?;
+    let config = context.config()?;
+    let books = books(&config).await?;
+    if args.advice {
+        let calls = books.calls(since, MOST_CALLS).await.map_err(Failure::from)?;
+        let advice = advise(&calls, &catalogue(&config)?);
+        return if args.json {
+            print_json(&advice)
+        } else {
+            tell(&advice, calls.len())
+        };
+    }
+    let lines = books.usage(by, since).await.map_err(Failure::from)?;
     if args.json {
         return print_json(&lines);
     }
@@ -80,6 +95,19 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
     let total: Cost = lines.iter().map(|line| line.cost).sum();
     println!("{}", render::columns(&rows));
     println!("\n{total} in the last {} days", args.days);
+    Ok(Exit::Ok)
+}
+
+fn tell(advice: &[Advice], calls: usize) -> Done {
+    if advice.is_empty() {
+        println!(
+            "nothing to advise from {calls} calls; a model is only held against another one that the same agent or key \
+             has used at least 20 times, as well and as fast"
+        );
+    }
+    for one in advice {
+        println!("{one}\n");
+    }
     Ok(Exit::Ok)
 }
 

@@ -3,9 +3,12 @@
 //! The difficulty is a logistic function of the features below. Its weights are set by hand, after what tends to send
 //! people back to a stronger model; they need no training and no data.
 
-use crate::wire::{
-    Ask,
-    ask::{Format, Part},
+use crate::{
+    tokens::Counted,
+    wire::{
+        Ask,
+        ask::{Format, Part},
+    },
 };
 use maestria_kernel::model::Speaker;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -53,6 +56,8 @@ pub(crate) struct Features {
     pub(crate) json: bool,
     /// Tokens that are sent, about.
     pub(crate) input: u64,
+    /// Tokens that are sent, where that mattered.
+    pub(crate) counted: Option<Counted>,
     /// Tokens to answer with: the client's limit.
     pub(crate) max_output: Option<u64>,
     /// The same for all requests of one conversation.
@@ -134,8 +139,8 @@ const EASY: &[&str] = &[
 ];
 
 impl Features {
-    /// The features of a request of `bytes` bytes.
-    pub(crate) fn of(ask: &Ask, bytes: usize, client: &str) -> Self {
+    /// The features of a request of `bytes` bytes, whose tokens may have been counted.
+    pub(crate) fn of(ask: &Ask, bytes: usize, counted: Option<Counted>, client: &str) -> Self {
         let said = ask
             .turns
             .iter()
@@ -145,7 +150,9 @@ impl Features {
         let last = said.into_iter().find_map(Part::as_text).unwrap_or_default();
         let system = ask.system_text();
         let parts = || ask.turns.iter().flat_map(|t| &t.parts);
-        let mut features = Self::of_text(last, &system, (bytes as u64).div_ceil(4));
+        let input = counted.map_or((bytes as u64).div_ceil(4), |counted| counted.tokens);
+        let mut features = Self::of_text(last, &system, input);
+        features.counted = counted;
         features.tools = !ask.tools.is_empty();
         features.vision = parts().any(|p| matches!(p, Part::Media { .. }));
         features.json = matches!(ask.format, Format::Schema { .. });
@@ -168,6 +175,7 @@ impl Features {
             vision: false,
             json: false,
             input,
+            counted: None,
             max_output: None,
             conversation: 0,
         }

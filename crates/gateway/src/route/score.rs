@@ -7,7 +7,7 @@ use std::time::Instant;
 
 pub(super) struct Scorer<'a> {
     pub(super) core: &'a Core,
-    pub(super) policy: Policy,
+    pub(super) policy: &'a Policy,
     pub(super) features: &'a Features,
     pub(super) warm: Option<Held>,
     pub(super) now: Instant,
@@ -33,7 +33,7 @@ impl Scorer<'_> {
             }
         }
         let dearest = able.iter().map(|(_, c)| c.expected_cost.0).max().unwrap_or(0);
-        let slowest = able.iter().filter_map(|(_, c)| c.latency_millis).max().unwrap_or(0);
+        let slowest = able.iter().filter_map(|(_, c)| slowness(c)).max().unwrap_or(0);
         let mut scored: Vec<Scored> = able
             .into_iter()
             .map(|(target, mut candidate)| {
@@ -55,6 +55,7 @@ impl Scorer<'_> {
     }
 
     fn candidate(&self, target: &Target, model: &Model) -> Candidate {
+        let latency = self.core.latency(target.provider);
         let price = self.core.price(target);
         let input = Cost::of(Tokens(self.features.input), price.input);
         let output = Cost::of(Tokens(self.features.output()), price.output);
@@ -74,7 +75,8 @@ impl Scorer<'_> {
             score: None,
             quality,
             expected_cost: Cost(input.plus(output).0 - saved.unwrap_or_default().0),
-            latency_millis: self.core.latency(target.provider).map(|(median, _)| median),
+            latency_millis: latency.map(|(median, _)| median),
+            p95_millis: latency.map(|(_, p95)| p95),
             warm_saves: saved.filter(|s| s.0 > 0),
             left_out: self.unfit(target, model),
         }
@@ -83,7 +85,8 @@ impl Scorer<'_> {
     /// The hard need that it does not meet.
     fn unfit(&self, target: &Target, model: &Model) -> Option<String> {
         let f = self.features;
-        let room = f.input + f.max_output.unwrap_or(0).min(model.output);
+        let input = f.counted.map_or(f.input, |counted| counted.at_most(&target.model));
+        let room = input + f.max_output.unwrap_or(0).min(model.output);
         if f.tools && !model.tools {
             Some("calls no tools".to_owned())
         } else if f.vision && !model.vision {
@@ -113,14 +116,18 @@ impl Scorer<'_> {
         // The root, so that among cheap models the price still counts beside a dear one.
         let cost = 1.0 - part(natural(candidate.expected_cost.0), natural(dearest)).sqrt();
         // Who has not been tried yet is taken to be in the middle.
-        let speed = candidate
-            .latency_millis
-            .map_or(0.5, |millis| 1.0 - part(millis, slowest));
+        let speed = slowness(candidate).map_or(0.5, |millis| 1.0 - part(millis, slowest));
         // The harder the request, the less its cost counts.
         let thrift = policy.cost * (1.0 - 0.8 * self.features.difficulty);
         let sum = policy.quality + thrift + policy.speed;
         (policy.quality * quality + thrift * cost + policy.speed * speed) / sum
     }
+}
+
+/// How slow a candidate was lately: half its median, half its 95th percentile, so that one who is mostly quick and
+/// sometimes hangs is not taken for quick.
+fn slowness(candidate: &Candidate) -> Option<u64> {
+    Some(candidate.latency_millis?.midpoint(candidate.p95_millis?))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a score needs no more than 52 bits")]

@@ -117,3 +117,45 @@ fn a_decision_takes_no_time_to_speak_of() {
     // A loose bound for a loaded machine: it only catches what has gone wrong by orders of magnitude.
     assert!(times[100].as_millis() < 50, "{:?}", times[100]);
 }
+
+#[test]
+fn a_persons_own_weights_count() {
+    let own = |quality, cost| {
+        let policy = Policy {
+            name: "mine".into(),
+            quality,
+            cost,
+            speed: 0.0,
+        };
+        let mut setup = Setup {
+            providers: vec![provider("p", &["claude-opus-4-8", "gpt-5-mini"], false)],
+            ..Setup::default()
+        };
+        setup.routes.insert("default".to_owned(), Route::Policy(policy));
+        let core = Core::new(setup).unwrap();
+        decide(&core, &Warm::default(), "auto", || Features::of_text("hello", "", 500)).unwrap()
+    };
+    assert_eq!(own(1.0, 0.0).model, "p/claude-opus-4-8");
+    let cheap = own(0.0, 1.0);
+    assert_eq!(cheap.model, "p/gpt-5-mini");
+    assert!(cheap.reason.starts_with("mine for"), "{}", cheap.reason);
+}
+
+#[test]
+fn who_is_mostly_quick_and_sometimes_hangs_is_not_taken_for_quick() {
+    let mut setup = Setup {
+        providers: vec![provider("steady", &["m"], false), provider("moody", &["m"], false)],
+        ..Setup::default()
+    };
+    setup
+        .routes
+        .insert("default".to_owned(), Route::Policy(Policy::named("fastest").unwrap()));
+    let core = Core::new(setup).unwrap();
+    for n in 0..20 {
+        core.lanes[0].succeeded(std::time::Duration::from_millis(300));
+        core.lanes[1].succeeded(std::time::Duration::from_millis(if n % 10 == 0 { 9_000 } else { 200 }));
+    }
+    let decision = decide(&core, &Warm::default(), "auto", || Features::of_text("hello", "", 500)).unwrap();
+    assert_eq!(decision.model, "steady/m", "{}", decision.reason);
+    assert!(decision.reason.contains("p95 9000 ms"), "{}", decision.reason);
+}

@@ -25,6 +25,15 @@ fn worst(body: &Value, output: i64) -> i64 {
     (i64::try_from(body.to_string().len()).unwrap() + 4_096 + output) * 10
 }
 
+/// Has tokens counted once: the first time takes a while, in which calls under way would end.
+async fn count_once() {
+    let server = ModelServer::start().await;
+    let stage = Stage::open(vec![provider("p", "openai", &server, &["m"])], rules()).await;
+    let (_, body) = ask(Dialect::Anthropic, "m", "hello", false);
+    let counted = stage.post("/v1/messages/count_tokens", &body).await;
+    assert_eq!(counted.status, 200, "{}", counted.text);
+}
+
 fn limited(dialect: Dialect, mut body: Value) -> Value {
     match dialect {
         Dialect::Chat => body["max_completion_tokens"] = 100.into(),
@@ -37,6 +46,7 @@ fn limited(dialect: Dialect, mut body: Value) -> Value {
 
 #[tokio::test]
 async fn sixty_four_parallel_calls_against_room_for_five_admit_five_on_every_route() {
+    count_once().await;
     for (name, face) in DIALECTS {
         for stream in [false, true] {
             let server = ModelServer::start().await;
@@ -47,7 +57,8 @@ async fn sixty_four_parallel_calls_against_room_for_five_admit_five_on_every_rou
             });
             let (path, body) = ask(face, "m", &prompt.fault(slow).directive(), stream);
             let body = limited(face, body);
-            let room = worst(&body, 100) * 5 + worst(&body, 100) / 2;
+            // What is left over is too little even for the counted tokens of one more.
+            let room = worst(&body, 100) * 5 + 900;
             let stage = Stage::open(vec![provider("p", name, &server, &["m"])], budget(room)).await;
             let replies = join_all((0..64).map(|_| stage.post(&path, &body))).await;
             let admitted = replies.iter().filter(|r| r.status == 200).count();
@@ -87,6 +98,7 @@ async fn what_is_not_used_is_given_back() {
 
 #[tokio::test]
 async fn a_gateway_that_dies_loses_no_spending() {
+    count_once().await;
     let server = ModelServer::start().await;
     let folder = tempfile::tempdir().unwrap();
     let books = folder.path().join("m.db");
@@ -102,7 +114,7 @@ async fn a_gateway_that_dies_loses_no_spending() {
         providers: vec![provider("p", "openai", &server, &["m"])],
         ..Setup::default()
     };
-    let room = worst(&body, 100) * 5;
+    let room = worst(&body, 100) * 3 + 2_000;
     let first = Stage::on(books.clone(), "first", setup(), budget(room), Bounds::default()).await;
     // Three calls are under way when it dies: nobody ever settles them.
     let calls = join_all((0..3).map(|_| {
@@ -142,15 +154,30 @@ async fn a_gateway_that_dies_loses_no_spending() {
 }
 
 #[tokio::test]
+async fn tokens_are_counted_before_a_call_is_refused() {
+    let server = ModelServer::start().await;
+    let (path, body) = ask(
+        Dialect::Chat,
+        "gpt-4o",
+        &"refactor the database layer ".repeat(1_000),
+        false,
+    );
+    let body = limited(Dialect::Chat, body);
+    // 5,000 tokens at 2.50 dollars a million and 100 at 10; the bound by bytes is six times as much.
+    let exact = (5_000 + 20) * 5 / 2 + 100 * 10;
+    for (room, status) in [(exact + 200, 200), (exact - 200, 402)] {
+        let stage = Stage::open(vec![provider("p", "openai", &server, &["gpt-4o"])], budget(room)).await;
+        let reply = stage.post(&path, &body).await;
+        assert_eq!(reply.status, status, "{room}: {}", reply.text);
+    }
+}
+
+#[tokio::test]
 async fn the_alert_goes_out_once() {
     let server = ModelServer::start().await;
     let (path, body) = ask(Dialect::Chat, "m", "hello", false);
     let body = limited(Dialect::Chat, body);
-    let mut stage = Stage::open(
-        vec![provider("p", "openai", &server, &["m"])],
-        budget(worst(&body, 100) + 3_000),
-    )
-    .await;
+    let mut stage = Stage::open(vec![provider("p", "openai", &server, &["m"])], budget(6_000)).await;
     let mut statuses = Vec::new();
     for _ in 0..40 {
         statuses.push(stage.post(&path, &body).await.status);
@@ -195,7 +222,7 @@ async fn at_the_end_a_cheaper_model_takes_over_if_that_is_wished() {
     };
     let wish = Rules {
         budget: BudgetConfig {
-            day: Some(Cost(10_000)),
+            day: Some(Cost(5_000)),
             exhausted: Exhausted::Downgrade,
             ..BudgetConfig::default()
         },

@@ -194,9 +194,10 @@ async fn tokens_are_counted_and_models_listed_in_the_clients_dialect() {
             .iter()
             .any(|r| r.path.contains("count_tokens?beta=true"))
     );
-    let other = json!({"contents": [{"parts": [{"text": "x"}]}]});
-    let bound = stage.post("/v1beta/models/n:countTokens", &other).await;
-    assert!(bound.json()["totalTokens"].as_u64().unwrap() > 0, "{}", bound.text);
+    // What a provider of another dialect cannot count is counted here, with what a message takes besides its text.
+    let other = json!({"contents": [{"parts": [{"text": "hello world"}]}]});
+    let own = stage.post("/v1beta/models/n:countTokens", &other).await;
+    assert_eq!(own.json()["totalTokens"], 12, "{}", own.text);
     let ids = |reply: crate::stage::Reply, list: &str, id: &str| -> Vec<String> {
         reply.json()[list]
             .as_array()

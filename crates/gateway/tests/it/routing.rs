@@ -1,7 +1,7 @@
 //! Routes, fallbacks, balancing.
 
 use crate::stage::{Stage, ask, provider, rules, text_of};
-use maestria_gateway::{Balance, Bounds, Policy, Route, Setup};
+use maestria_gateway::{Balance, Bounds, Policy, Rate, Route, Setup};
 use maestria_testkit::model::{Dialect, Fault, FaultKind, ModelServer, Script, Step};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -254,4 +254,75 @@ async fn a_dead_provider_is_found_before_a_client_finds_it_and_one_that_is_back_
     while !usable().await {
         assert!(std::time::Instant::now() < deadline, "nobody noticed");
     }
+}
+
+#[tokio::test]
+async fn a_long_request_goes_where_its_tokens_fit() {
+    let server = ModelServer::start().await;
+    let setup = Setup {
+        providers: vec![provider("p", "openai", &server, &["gpt-4o-mini", "gpt-4.1"])],
+        routes: [("default".to_owned(), Route::Policy(Policy::named("cheapest").unwrap()))].into(),
+        ..Setup::default()
+    };
+    let stage = Stage::with(setup, rules(), Bounds::default()).await;
+    let post = async |text: String| {
+        let (path, mut body) = ask(Dialect::Chat, "auto", &text, false);
+        body["max_completion_tokens"] = 100.into();
+        let reply = stage.post(&path, &body).await;
+        let model = reply.header("x-maestria-model").map(str::to_owned);
+        (
+            model.unwrap_or_else(|| reply.text.clone()),
+            reply.header("x-maestria-reason").unwrap_or_default().to_owned(),
+        )
+    };
+    // 600 KB of words are 100,000 tokens, and fit the cheap model's 128,000 although their bytes do not.
+    let (model, reason) = post(" tokens".repeat(90_000)).await;
+    assert_eq!(model, "p/gpt-4o-mini", "{reason}");
+    // 300 KB of odd signs are 200,000 tokens: a fourth of their bytes would fit, they do not.
+    let (model, reason) = post("ab1".repeat(100_000)).await;
+    assert_eq!(model, "p/gpt-4.1", "{reason}");
+    assert!(reason.contains("128"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_providers_own_limit_sends_calls_elsewhere_and_then_makes_them_wait_or_go() {
+    let (first, second) = (ModelServer::start().await, ModelServer::start().await);
+    let limited = |name: &str, server: &ModelServer, requests| {
+        let mut config = provider(name, "openai", server, &["m"]);
+        config.rate = Rate {
+            requests,
+            // Two at once, then one a second.
+            burst_percent: 4,
+            ..Rate::default()
+        };
+        config.patience.longest_wait = std::time::Duration::ZERO;
+        config
+    };
+    let chain = Route::Chain(vec!["a/m".to_owned(), "b/m".to_owned()]);
+    let setup = Setup {
+        providers: vec![limited("a", &first, 60), limited("b", &second, 60)],
+        routes: routes(&[("default", chain)]),
+        ..Setup::default()
+    };
+    let stage = Stage::with(setup, rules(), Bounds::default()).await;
+    let (path, body) = ask(Dialect::Chat, "auto", "hello", false);
+    let mut models = Vec::new();
+    for _ in 0..4 {
+        let reply = stage.post(&path, &body).await;
+        models.push(
+            reply
+                .header("x-maestria-model")
+                .map(str::to_owned)
+                .unwrap_or(reply.text),
+        );
+    }
+    assert_eq!(models, ["a/m", "a/m", "b/m", "b/m"]);
+    let reply = stage.post(&path, &body).await;
+    assert_eq!(reply.status, 429, "{}", reply.text);
+    assert!(
+        reply.header("retry-after").is_some() && reply.text.contains("requests_per_minute"),
+        "{}",
+        reply.text
+    );
+    assert_eq!((first.asked(), second.asked()), (2, 2), "the limits hold");
 }

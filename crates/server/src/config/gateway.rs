@@ -49,6 +49,9 @@ impl GatewayTable {
     pub(super) fn resolve(get: &mut Reader<'_>) -> Self {
         let balance = get.one_of("gateway.balance", Balance::NAMES);
         let names = get.layers.names("routes");
+        let own = get.layers.names("policies");
+        let mut policies: Vec<Policy> = own.into_iter().map(|name| policy(get, name)).collect();
+        policies.extend(Policy::ALL);
         Self {
             listen: get.address("gateway.listen"),
             auth: get.one_of("gateway.auth", &["keys", "token", "none"]),
@@ -83,7 +86,10 @@ impl GatewayTable {
                     _ => Exhausted::Stop,
                 },
             },
-            routes: names.into_iter().filter_map(|name| route(get, name)).collect(),
+            routes: names
+                .into_iter()
+                .filter_map(|name| route(get, name, &policies))
+                .collect(),
             cache: CacheConfig {
                 ttl: get.duration("cache.ttl"),
                 size: usize::try_from(get.bytes("cache.size")).unwrap_or(usize::MAX),
@@ -115,13 +121,39 @@ impl GatewayTable {
     }
 }
 
-fn route(get: &mut Reader<'_>, name: String) -> Option<(String, Route)> {
+/// A person's own weights; of a built-in name they count instead of the built-in ones.
+fn policy(get: &mut Reader<'_>, name: String) -> Policy {
+    let mut weight = |k: &str| {
+        let key = format!("policies.{name}.{k}");
+        let given = get.layers.get(&key).is_some();
+        if given {
+            f64::from(get.fraction(&key)) / 100.0
+        } else {
+            0.0
+        }
+    };
+    let (quality, cost, speed) = (weight("quality"), weight("cost"), weight("speed"));
+    if quality + cost + speed <= 0.0 {
+        get.wrong.push(format!(
+            "[policies.{name}] weighs nothing; give `quality`, `cost` or `speed` a part of one such as 0.5"
+        ));
+    }
+    Policy {
+        name: name.into(),
+        quality,
+        cost,
+        speed,
+    }
+}
+
+fn route(get: &mut Reader<'_>, name: String, policies: &[Policy]) -> Option<(String, Route)> {
     let key = |k: &str| format!("routes.{name}.{k}");
     let models = get.words(&key("models"));
     if !models.is_empty() {
         return Some((name, Route::Chain(models)));
     }
-    let names = Policy::ALL.map(|policy| policy.name);
-    let policy = Policy::named(&get.one_of(&key("policy"), &names))?;
-    Some((name, Route::Policy(policy)))
+    let names: Vec<&str> = policies.iter().map(|policy| policy.name.as_ref()).collect();
+    let chosen = get.one_of(&key("policy"), &names);
+    let policy = policies.iter().find(|policy| policy.name == chosen)?;
+    Some((name, Route::Policy(policy.clone())))
 }

@@ -97,9 +97,18 @@ pub(super) const PROVIDER: &[(&str, Kind)] = &[
     ("key_env", Kind::Words),
     ("local", Kind::Bool),
     ("models", Kind::Words),
+    ("requests_per_minute", Kind::Number),
     ("roles", Kind::Words),
     ("script", Kind::Text),
+    ("tokens_per_minute", Kind::Number),
     ("weight", Kind::Number),
+];
+
+/// Keys of `[policies.NAME]`.
+pub(super) const POLICY: &[(&str, Kind)] = &[
+    ("cost", Kind::Fraction),
+    ("quality", Kind::Fraction),
+    ("speed", Kind::Fraction),
 ];
 
 /// Keys of `[routes.NAME]`.
@@ -113,6 +122,7 @@ pub(super) fn find(key: &str) -> Result<Kind, String> {
     let (named, known): (Option<&str>, &[(&str, Kind)]) = match key.split('.').next() {
         Some("agents") => (key.splitn(3, '.').nth(2), AGENT),
         Some("providers") => (key.splitn(3, '.').nth(2), PROVIDER),
+        Some("policies") => (key.splitn(3, '.').nth(2), POLICY),
         Some("routes") => (key.splitn(3, '.').nth(2), ROUTE),
         _ => {
             let fixed = FIXED.iter().find(|(name, ..)| *name == key);

@@ -125,3 +125,30 @@ fn workflows_are_found_by_name_and_checked() {
 fn the_starter_file_is_valid() {
     load(Config::STARTER, &[]).unwrap();
 }
+
+#[test]
+fn routing_policies_can_be_ones_own() {
+    let file = "[policies.mine]\nquality = 0.5\ncost = 0.4\n[policies.best]\nspeed = 1.0\n\
+                [routes.default]\npolicy = \"mine\"\n[routes.quick]\npolicy = \"best\"\n\
+                [providers.p]\ndialect = \"openai\"\nrequests_per_minute = 60\n";
+    let config = load(file, &[]).unwrap();
+    let policy = |route: &str| match &config.gateway.routes[route] {
+        maestria_gateway::Route::Policy(policy) => (policy.quality, policy.cost, policy.speed),
+        other @ maestria_gateway::Route::Chain(_) => panic!("{other:?}"),
+    };
+    assert_eq!(policy("default"), (0.5, 0.4, 0.0));
+    assert_eq!(
+        policy("quick"),
+        (0.0, 0.0, 1.0),
+        "a built-in name can be given other weights"
+    );
+    assert_eq!(config.providers["p"].requests_per_minute, 60);
+    let unknown = load(
+        "[routes.default]\npolicy = \"mien\"\n[policies.mine]\ncost = 1.0\n",
+        &[],
+    )
+    .unwrap_err();
+    assert!(unknown.contains("did you mean \"mine\"?"), "{unknown}");
+    let nothing = load("[policies.mine]\ncost = 0.0\n", &[]).unwrap_err();
+    assert!(nothing.contains("[policies.mine] weighs nothing"), "{nothing}");
+}

@@ -256,6 +256,8 @@ impl Reader<'_> {
             script: self.path(&key("script")),
             roles: self.roles(&key("roles")),
             weight: self.optional(&key("weight")).unwrap_or(1),
+            requests_per_minute: self.optional(&key("requests_per_minute")).unwrap_or(0),
+            tokens_per_minute: self.optional(&key("tokens_per_minute")).unwrap_or(0),
         }
     }
 }

@@ -106,6 +106,7 @@ const fn group(by: UsageBy) -> &'static str {
         UsageBy::Task => "task",
         UsageBy::Agent => "agent",
         UsageBy::Client => "client",
+        UsageBy::Provider => "substr(model, 1, instr(model || '/', '/') - 1)",
         UsageBy::Model => "model",
         UsageBy::Day => "date(at / 1000, 'unixepoch')",
     }

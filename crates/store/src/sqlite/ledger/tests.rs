@@ -159,6 +159,11 @@ async fn usage_adds_up_by_every_group() {
     );
     assert_eq!((first.input, first.cached, first.output), (10_000, 1_000, 500));
     assert_eq!((first.p50_millis, first.p95_millis, first.p99_millis), (50, 95, 99));
+    let provider = &ledger.usage(UsageBy::Provider, At(0)).await.unwrap()[0];
+    assert_eq!(
+        (provider.group.as_str(), provider.calls, provider.p95_millis),
+        ("p", 101, 95)
+    );
     let agents = ledger.usage(UsageBy::Agent, At(0)).await.unwrap();
     assert_eq!(agents.iter().map(|l| l.group.as_str()).collect::<Vec<_>>(), ["t1", ""]);
     assert_eq!(ledger.usage(UsageBy::Day, At(0)).await.unwrap()[0].group, "2023-11-14");

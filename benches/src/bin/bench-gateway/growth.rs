@@ -1,0 +1,45 @@
+//! Whether the gateway's memory grows with the calls it has served.
+
+use crate::{
+    load::{request, run},
+    peer::Peer,
+    upstream,
+};
+use maestria_benches::{Figure, Table};
+use std::{path::Path, time::Duration};
+
+/// Whole answers and streams are asked for in turn, for so long each.
+const TURN: Duration = Duration::from_millis(500);
+
+pub(crate) async fn watch(program: &Path, calls: u64, table: &mut Table) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let upstream = upstream::start().await?;
+    let gateway = Peer::gateway(program, folder.path(), upstream)?;
+    // What is remembered is remembered then, and every buffer is as large as it gets.
+    load(&gateway, calls / 5).await?;
+    let before = gateway.memory()?;
+    load(&gateway, calls).await?;
+    let after = gateway.memory()?;
+    table.show(&Figure::at_most(
+        "growth of memory",
+        (after - before).max(0.0),
+        "MB",
+        2.0,
+        format!("from {before:.1} to {after:.1} MB over {calls} calls"),
+    ));
+    Ok(())
+}
+
+async fn load(gateway: &Peer, calls: u64) -> anyhow::Result<()> {
+    let body = |stream: bool| {
+        format!(r#"{{"model":"m","stream":{stream},"max_tokens":20,"messages":[{{"role":"user","content":"hello"}}]}}"#)
+    };
+    let mut done = 0;
+    while done < calls {
+        for stream in [false, true] {
+            let asked = gateway.with_key(&request("/v1/chat/completions", &body(stream)));
+            done += run(gateway.port, asked, 16, TURN).await?.answers;
+        }
+    }
+    Ok(())
+}
