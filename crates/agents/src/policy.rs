@@ -32,6 +32,9 @@ pub struct Place {
     pub read_only: bool,
 }
 
+/// The policy file of a project, from its root.
+const PROJECT: &str = ".maestria/policy.toml";
+
 /// The rules, and what decides by them.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -49,6 +52,26 @@ impl Policy {
     /// These rules, for commands and for everything else that their files speak of.
     pub const fn new(commands: CommandPolicy) -> Self {
         Self { commands }
+    }
+
+    /// The program's own rules with the person's file and the project's, where they are there. Files only add: a
+    /// project that nobody trusts can make its workers ask more, never less.
+    ///
+    /// # Errors
+    /// The first file that cannot be used, with its place; a worker is then not started.
+    pub fn in_force(person: Option<&Path>, target: &Path) -> Result<Self, String> {
+        let project = target.join(PROJECT);
+        let files = person
+            .into_iter()
+            .chain([project.as_path()])
+            .filter(|file| file.exists());
+        let mut commands = CommandPolicy::built_in().clone();
+        for file in files {
+            let origin = file.display().to_string();
+            let text = std::fs::read_to_string(file).map_err(|error| format!("{origin}: {error}"))?;
+            commands = commands.with_file(&text, &origin).map_err(|bad| bad.to_string())?;
+        }
+        Ok(Self::new(commands))
     }
 
     fn rules(&self) -> &Rules {

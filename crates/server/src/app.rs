@@ -418,10 +418,11 @@ fn workers(config: &Config, options: &Options, gateway: &Gateway, in_house: &Arc
         .map(|(model, roles, scripted)| {
             let name = agent_name(options, &model);
             let worker = NativeWorker::new(name, model, roles, scripted, in_house.clone());
-            Arc::new(worker.sandboxed(config.sandbox)) as Arc<dyn Worker>
+            Arc::new(worker.sandboxed(config.sandbox).ruled_by(Some(config.policy.clone()))) as Arc<dyn Worker>
         });
     let around = Arc::new(Surroundings {
         pricing: Some(call_price),
+        policy: Some(config.policy.clone()),
         switchboard: Some(in_house.clone()),
         ..Surroundings::of_process(config.store.parent().map(|data| data.join("probes")))
     });

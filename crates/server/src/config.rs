@@ -105,6 +105,8 @@ pub struct Config {
     pub checks: Vec<String>,
     /// The longest that checks may take.
     pub checks_timeout: Duration,
+    /// The person's policy file, which need not be there.
+    pub policy: PathBuf,
     /// Whether workers, their commands and the project's checks are walled in.
     pub sandbox: Demand,
     /// Limits of a worker: memory in bytes.
@@ -201,6 +203,7 @@ impl Config {
             idle_timeout: get.duration("workers.idle_timeout"),
             env_files: get.words("target.env_files"),
             workflows: sources.path().with_file_name("workflows"),
+            policy: sources.path().with_file_name("policy.toml"),
             listen: get.address("server.listen"),
             layers: Layers::default(),
         }

@@ -49,6 +49,8 @@ pub struct Surroundings {
     pub cache: Option<PathBuf>,
     /// What a call costs where the agent does not say; `None`: nothing is assumed.
     pub pricing: Option<CallPricing>,
+    /// The person's policy file, which need not be there.
+    pub policy: Option<PathBuf>,
     /// Who gives workers their keys for the gateway.
     pub switchboard: Option<Arc<dyn Switchboard>>,
 }
@@ -62,6 +64,7 @@ impl Surroundings {
             env: pairs.collect(),
             cache,
             pricing: None,
+            policy: None,
             switchboard: None,
         }
     }

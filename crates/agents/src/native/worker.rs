@@ -49,6 +49,7 @@ pub struct NativeWorker {
     scripted: bool,
     models: Arc<dyn Models>,
     sandbox: Demand,
+    policy: Option<PathBuf>,
     leashes: Mutex<HashMap<TaskId, Arc<Leash>>>,
 }
 
@@ -71,8 +72,16 @@ impl NativeWorker {
             scripted,
             models,
             sandbox: Demand::default(),
+            policy: None,
             leashes: Mutex::new(HashMap::new()),
         }
+    }
+
+    /// With the person's policy file, which need not be there.
+    #[must_use]
+    pub fn ruled_by(mut self, policy: Option<PathBuf>) -> Self {
+        self.policy = policy;
+        self
     }
 
     /// With another demand for walls around its commands than the strictest.
@@ -123,9 +132,16 @@ impl NativeWorker {
     }
 
     async fn work(&self, job: &TaskJob, observer: &dyn Observer) -> Outcome {
+        let policy = match Policy::in_force(self.policy.as_deref(), Path::new(&job.request.target)) {
+            Ok(policy) => policy,
+            Err(why) => {
+                let why = format!("a policy file cannot be used: {why}; `maestria policy check FILE` tries it");
+                return Outcome::bare(Verdict::NotStarted, why);
+            }
+        };
         let leash = self.leash(job.task.id).await;
         let read_only = !job.task.kind.edits();
-        let rule: Rule = Arc::new(|question, place| Policy::built_in().rule(question, place));
+        let rule: Rule = Arc::new(move |question, place| policy.rule(question, place));
         let mut bench = Bench {
             task: job.task.id,
             root: job.worktree.clone(),

@@ -592,3 +592,28 @@ async fn a_reviewer_cannot_write_and_one_that_does_is_void() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_projects_own_rules_bind_its_workers() {
+    let rules = |text: &str| {
+        let stage = Stage::new();
+        std::fs::create_dir_all(stage.target.join(".maestria")).unwrap();
+        std::fs::write(stage.target.join(".maestria/policy.toml"), text).unwrap();
+        stage
+    };
+    let plan = turns(json!([{"shell": "touch b.txt"}, {"say": "done"}]));
+    let stage = rules(
+        "[[command]]\nid = \"own.touch\"\nprograms = [\"touch\"]\nverdict = \"block\"\nbecause = \"no\"\nmatch = [\"touch x\"]\nnot_match = [\"ls\"]\n",
+    );
+    let agent = stage.fake("claude", &plan, |_| {});
+    let (_, notebook) = run(&stage, &agent).await;
+    let rulings = notebook.rulings();
+    assert!(rulings.iter().any(|ruling| ruling.rule == "own.touch"), "{rulings:#?}");
+    assert!(!stage.worktree.join("b.txt").exists());
+
+    let stage = rules("[[command]]\nid = 1\n");
+    let agent = stage.fake("claude", &plan, |_| {});
+    let (outcome, _) = run(&stage, &agent).await;
+    assert_eq!(outcome.verdict, Verdict::NotStarted, "{outcome:#?}");
+    assert!(outcome.reason.contains("policy.toml"), "{}", outcome.reason);
+}

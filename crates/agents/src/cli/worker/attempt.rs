@@ -95,6 +95,10 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         review: false,
     };
     let place = place(agent, job, &home);
+    let policy = match Policy::in_force(agent.around.policy.as_deref(), Path::new(&job.request.target)) {
+        Ok(policy) => policy,
+        Err(why) => return Outcome::bare(Verdict::NotStarted, unusable(&why)),
+    };
     let mut course = Course {
         agent,
         config: &config,
@@ -104,6 +108,7 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         home: &home,
         audience: &audience,
         place,
+        policy,
         slot: &seat,
         grants: Grants {
             trust: agent.config.trust_project,
@@ -117,6 +122,11 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
     let outcome = course.settled(outcome).await;
     home.hand_back();
     committed(job, look, outcome).await
+}
+
+/// A file of rules that cannot be read must not be as good as none.
+fn unusable(why: &str) -> String {
+    format!("a policy file cannot be used: {why}; `maestria policy check FILE` tries it")
 }
 
 fn place(agent: &CliAgent, job: &TaskJob, home: &Home) -> Place {
@@ -171,6 +181,7 @@ struct Course<'a> {
     home: &'a Home,
     audience: &'a Audience<'a>,
     place: Place,
+    policy: Policy,
     slot: &'a Slot,
     grants: Grants,
     used: Usage,
@@ -266,7 +277,7 @@ impl Course<'_> {
             task: self.job.task.id,
             attempt: self.job.attempt,
             audience: self.audience.clone(),
-            policy: Policy::built_in(),
+            policy: &self.policy,
             place: self.place.clone(),
             times: agent.times(),
             before: agent.counted(turn.session.as_ref()),

@@ -67,6 +67,7 @@ async fn ask(
     let config = access.apply(agent.kind, &agent.config);
     let home = Home::prepare(&job.artefacts.join("home"), agent.kind, &config, &agent.around.env)
         .map_err(|error| format!("the reviewer's home cannot be prepared: {error}"))?;
+    let policy = Policy::in_force(agent.around.policy.as_deref(), &job.checkout)?;
     let turn = Turn {
         follow_up: prompt.clone(),
         prompt,
@@ -98,7 +99,7 @@ async fn ask(
         task: job.task.unwrap_or_else(|| TaskId::new(uuid::Uuid::nil())),
         attempt: 1,
         audience: audience.clone(),
-        policy: Policy::built_in(),
+        policy: &policy,
         place: place(agent, job, &home),
         times: agent.times(),
         before: agent.counted(None),
