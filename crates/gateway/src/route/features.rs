@@ -151,14 +151,15 @@ impl Features {
         let system = ask.system_text();
         let parts = || ask.turns.iter().flat_map(|t| &t.parts);
         let input = counted.map_or((bytes as u64).div_ceil(4), |counted| counted.tokens);
-        let mut features = Self::of_text(last, &system, input);
+        let said = lower(last);
+        let mut features = Self::of_lower(&said, &system, input);
         features.counted = counted;
         features.tools = !ask.tools.is_empty();
         features.vision = parts().any(|p| matches!(p, Part::Media { .. }));
         features.json = matches!(ask.format, Format::Schema { .. });
         features.max_output = ask.max_tokens;
         let results = parts().filter(|p| matches!(p, Part::Result { .. })).count();
-        features.difficulty = difficulty(last, features.input, results, ask.tools.len());
+        features.difficulty = difficulty(&said, features.input, results, ask.tools.len());
         let mut hasher = DefaultHasher::new();
         let first = ask.turns.first().and_then(|t| t.parts.iter().find_map(Part::as_text));
         (client, &system, first).hash(&mut hasher);
@@ -168,8 +169,13 @@ impl Features {
 
     /// The features of a bare prompt.
     pub(crate) fn of_text(prompt: &str, system: &str, input: u64) -> Self {
+        Self::of_lower(&lower(prompt), system, input)
+    }
+
+    /// The features of a prompt of which [`lower`] was taken.
+    fn of_lower(prompt: &str, system: &str, input: u64) -> Self {
         Self {
-            kind: kind(&lower(prompt), &lower(system)),
+            kind: kind(prompt, &lower(system)),
             difficulty: difficulty(prompt, input, 0, 0),
             tools: false,
             vision: false,
@@ -222,13 +228,13 @@ fn kind(prompt: &str, system: &str) -> Kind {
         .map_or(Kind::Chat, |(_, kind)| kind)
 }
 
-fn difficulty(prompt: &str, input: u64, results: usize, tools: usize) -> f64 {
-    let text = lower(prompt);
+/// Of a prompt of which [`lower`] was taken, so that a long one takes no longer than a short one.
+fn difficulty(text: &str, input: u64, results: usize, tools: usize) -> f64 {
     let count = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
     let long = (count(input) / 1_000.0).ln_1p();
-    let code = f64::from(u32::try_from(prompt.matches("```").count()).unwrap_or(0).min(6));
-    let questions = f64::from(u32::try_from(prompt.matches('?').count()).unwrap_or(0).min(4));
-    let z = -1.4 + 0.80 * f64::from(hits(&text, HARD).min(4)) - 0.90 * f64::from(hits(&text, EASY).min(3))
+    let code = f64::from(u32::try_from(text.matches("```").count()).unwrap_or(0).min(6));
+    let questions = f64::from(u32::try_from(text.matches('?').count()).unwrap_or(0).min(4));
+    let z = -1.4 + 0.80 * f64::from(hits(text, HARD).min(4)) - 0.90 * f64::from(hits(text, EASY).min(3))
         + 0.35 * long
         + 0.15 * code
         + 0.10 * questions
