@@ -37,19 +37,31 @@ export const SCREENS = {
 };
 
 export function launch() {
-  return chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+  });
 }
 
 /** A page of its own, which collects what the browser complains of. */
 export async function open(browser, { scheme = "light", width = 1360, height = 860 } = {}) {
-  const context = await browser.newContext({ colorScheme: scheme, viewport: { width, height }, reducedMotion: "reduce", permissions: ["clipboard-read", "clipboard-write"] });
-  if (FRESH) await context.route(/\.(js|css|svg)$/, (route) => route.fulfill({ path: FRESH + new URL(route.request().url()).pathname }));
+  const context = await browser.newContext({
+    colorScheme: scheme,
+    viewport: { width, height },
+    reducedMotion: "reduce",
+    permissions: ["clipboard-read", "clipboard-write"],
+  });
+  if (FRESH)
+    await context.route(/\.(js|css|svg)$/, (route) =>
+      route.fulfill({ path: FRESH + new URL(route.request().url()).pathname }),
+    );
   const page = await context.newPage();
   page.complaints = [];
   page.on("pageerror", (error) => page.complaints.push(error.message));
   page.on("console", (message) => {
     // An answer that is no 2xx is told by the page itself; everything else (a refused script, a style) is a fault.
-    if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) page.complaints.push(message.text());
+    if (message.type() === "error" && !message.text().startsWith("Failed to load resource"))
+      page.complaints.push(message.text());
   });
   return page;
 }
@@ -68,5 +80,11 @@ export async function audit(page) {
   await session.send("Page.setBypassCSP", { enabled: true });
   await session.send("Runtime.evaluate", { expression: AXE });
   const found = await page.evaluate((rules) => globalThis.axe.run(document, { runOnly: rules }), RULES);
-  return found.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).slice(0, 3).join(", ")}`);
+  return found.violations.map(
+    (v) =>
+      `${v.id}: ${v.nodes
+        .map((n) => n.target.join(" "))
+        .slice(0, 3)
+        .join(", ")}`,
+  );
 }

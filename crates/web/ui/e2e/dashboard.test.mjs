@@ -41,7 +41,8 @@ const live = () => page.getByText("Live", { exact: true }).locator("visible=true
 const text = (what) => main().getByText(what).first();
 
 test("the first load is small", async () => {
-  const size = async (name) => gzipSync(await (await page.request.get(`${stage.url}/${name}`)).body(), { level: 9 }).length;
+  const size = async (name) =>
+    gzipSync(await (await page.request.get(`${stage.url}/${name}`)).body(), { level: 9 }).length;
   assert.ok((await size("app.js")) <= 120_000, "JavaScript");
   assert.ok((await size("app.css")) <= 20_000, "CSS");
 });
@@ -150,7 +151,16 @@ test("every view of the run tells its part", async () => {
 });
 
 test("two keys lead to every place, and the reading begins there", async () => {
-  for (const [key, heading] of Object.entries({ r: "Runs", d: "Decisions", w: "Workers", g: "Gateway", c: "Costs", p: "Policies", s: "System", h: "Home" })) {
+  for (const [key, heading] of Object.entries({
+    r: "Runs",
+    d: "Decisions",
+    w: "Workers",
+    g: "Gateway",
+    c: "Costs",
+    p: "Policies",
+    s: "System",
+    h: "Home",
+  })) {
     await page.keyboard.press("g");
     await page.keyboard.press(key);
     await page.getByRole("heading", { name: heading, level: 1 }).waitFor();
@@ -187,7 +197,9 @@ test("filters live in the address, and the way back leads back", async () => {
   await text("No run fits this filter").waitFor();
   assert.match(page.url(), /q=no\+such\+words/);
   await page.goto(`${stage.url}/runs?q=louder&state=completed`);
-  await main().getByRole("link", { name: new RegExp(TASK) }).click();
+  await main()
+    .getByRole("link", { name: new RegExp(TASK) })
+    .click();
   await page.getByRole("heading", { name: TASK }).waitFor();
   await page.goBack();
   await page.waitForURL(/q=louder/);
@@ -238,7 +250,9 @@ test("every screen fits a telephone", async () => {
   await page.setViewportSize({ width: 360, height: 740 });
   for (const [name, path] of Object.entries(SCREENS)) {
     await look(page, stage.url + path.replace("RUN", run));
-    const wider = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    const wider = await page.evaluate(
+      () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+    );
     assert.equal(wider, 0, `${name} is ${wider} px too wide`);
   }
   await page.setViewportSize({ width: 1360, height: 860 });

@@ -21,7 +21,15 @@ const browser = await launch();
 try {
   stage.run("demo", "--workspace", join(stage.home, "demo"), "--yes", "--no-dashboard");
   const demo = JSON.parse(stage.run("runs", "--json"))[0].id;
-  stage.run("run", "Look whether the greeting is friendly enough", "--target", stage.target, "--workflow", "plan", "--no-dashboard");
+  stage.run(
+    "run",
+    "Look whether the greeting is friendly enough",
+    "--target",
+    stage.target,
+    "--workflow",
+    "plan",
+    "--no-dashboard",
+  );
   await stage.start();
   const token = stage.run("token", "show").trim();
   const ask = (path, body) =>

@@ -24,6 +24,13 @@ export class Problem extends Error {
   }
 
   static offline(): Problem {
-    return new Problem(0, "offline", "No connection", "the server does not answer", "is `maestria serve` running?", null);
+    return new Problem(
+      0,
+      "offline",
+      "No connection",
+      "the server does not answer",
+      "is `maestria serve` running?",
+      null,
+    );
   }
 }

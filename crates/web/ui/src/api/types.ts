@@ -108,7 +108,14 @@ export type Review = {
 };
 export type Choice = "accept" | "refuse" | "retry" | "skip" | "raise" | "stop";
 export type Answer = { choice: Choice; by: string; because: string; at: Moment };
-export type Question = { tool: string; action: string; paths?: string[]; command?: string; url?: string; name?: string };
+export type Question = {
+  tool: string;
+  action: string;
+  paths?: string[];
+  command?: string;
+  url?: string;
+  name?: string;
+};
 export type Decision = {
   id: string;
   about: "permission" | "task" | "confidence" | "validation" | "planning" | "budget";
@@ -304,7 +311,14 @@ export type Routed = {
   sampled: boolean;
 };
 export type Level = "allow" | "monitor" | "confirm" | "block";
-export type Rule = { id: string; verdict: Level; about: string; because: string; matches: string[]; not_match: string[] };
+export type Rule = {
+  id: string;
+  verdict: Level;
+  about: string;
+  because: string;
+  matches: string[];
+  not_match: string[];
+};
 export type Ruling = { verdict: Level; rule: string; part?: string; reason: string };
 export type Workflow = {
   name: string;

@@ -26,7 +26,8 @@ class Keys {
     const name = nameOf(event);
     if (name === null) return;
     const target = event.target as HTMLElement;
-    const typing = target.matches("input:not([type=checkbox], [type=radio]), textarea, select") || target.isContentEditable;
+    const typing =
+      target.matches("input:not([type=checkbox], [type=radio]), textarea, select") || target.isContentEditable;
     const dialog = document.querySelector("dialog[open]") !== null;
     if (typing && !dialog && name === "escape") {
       target.blur();
@@ -74,5 +75,15 @@ export const modKey = /Mac|iP/.test(navigator.platform) ? "⌘" : "Ctrl";
 
 /** `mod+k` → `⌘ K`, `g r` → `g r`: as it is printed on a cap. */
 export function caps(name: string): string[] {
-  return name.split(/[ +]/).map((part) => (part === "mod" ? modKey : part.length === 1 && name.includes("+") ? part.toUpperCase() : part.length === 1 ? part : part[0]?.toUpperCase() + part.slice(1)));
+  return name
+    .split(/[ +]/)
+    .map((part) =>
+      part === "mod"
+        ? modKey
+        : part.length === 1 && name.includes("+")
+          ? part.toUpperCase()
+          : part.length === 1
+            ? part
+            : part[0]?.toUpperCase() + part.slice(1),
+    );
 }

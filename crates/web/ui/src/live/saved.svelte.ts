@@ -17,7 +17,9 @@ class SavedFilters {
   #read(): Saved[] {
     try {
       const read: unknown = JSON.parse(localStorage.getItem(KEPT) ?? "[]");
-      return Array.isArray(read) ? read.filter((s): s is Saved => typeof s?.name === "string" && typeof s?.search === "string") : [];
+      return Array.isArray(read)
+        ? read.filter((s): s is Saved => typeof s?.name === "string" && typeof s?.search === "string")
+        : [];
     } catch {
       return [];
     }

@@ -7,7 +7,8 @@ import { stale } from "./cache.svelte";
 import { Stream, type Line } from "./stream";
 
 /** Kinds that change what lists and counters show; the rest is only of interest where a run or its workers are looked at. */
-const NEWS = "run.*,task.dispatched,task.finished,task.merged,task.held,task.skipped,plan.*,decision.*,budget.*,review.*";
+const NEWS =
+  "run.*,task.dispatched,task.finished,task.merged,task.held,task.skipped,plan.*,decision.*,budget.*,review.*";
 const WORKERS = `${NEWS},task.started,worker.measured,tool.started`;
 
 export type Interest = "news" | "workers" | "everything";
@@ -90,7 +91,9 @@ class Server {
       let cursor: string | null = null;
       let count = 0;
       do {
-        const page: Page<DecisionLine> = await read(`/decisions?state=open&limit=200${cursor ? `&cursor=${cursor}` : ""}`);
+        const page: Page<DecisionLine> = await read(
+          `/decisions?state=open&limit=200${cursor ? `&cursor=${cursor}` : ""}`,
+        );
         count += page.items.length;
         cursor = page.next;
       } while (cursor !== null);

@@ -27,7 +27,12 @@ export const ACTIONS: Record<Action, Told> = {
     danger: true,
     asks: "The run's branch and worktrees are removed. The log of the run stays.",
   },
-  abort: { label: "Abort", done: "is ending; its workers are stopped", danger: true, asks: "Workers are stopped; what is merged stays on the run's branch." },
+  abort: {
+    label: "Abort",
+    done: "is ending; its workers are stopped",
+    danger: true,
+    asks: "Workers are stopped; what is merged stays on the run's branch.",
+  },
 };
 
 export async function act(run: string, action: Action, body: Record<string, unknown> = {}): Promise<boolean> {

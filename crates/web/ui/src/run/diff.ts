@@ -63,7 +63,8 @@ export function parseDiff(text: string): FileDiff[] {
       file.from = unquoted(line.slice(12));
       file.kind = "renamed";
     } else if (line.startsWith("rename to ")) file.path = unquoted(line.slice(10));
-    else if (line.startsWith("+++ ") && line !== "+++ /dev/null") file.path = unquoted(line.slice(4)).replace(/^b\//, "");
+    else if (line.startsWith("+++ ") && line !== "+++ /dev/null")
+      file.path = unquoted(line.slice(4)).replace(/^b\//, "");
     else if (line.startsWith("Binary files ") || line.startsWith("GIT binary patch")) file.kind = "binary";
   }
   return files;

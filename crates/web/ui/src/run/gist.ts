@@ -9,10 +9,18 @@ export function gist(event: Event, keys: Map<string, string>): string {
 const TELLING = ["because", "text", "summary", "warning", "violation", "repair", "model", "how", "agent", "tier"];
 
 function said(event: Event): string {
-  if (event.kind.startsWith("tool.")) return `${event["tool"] as string} ${(event["summary"] as string | undefined) ?? ""}`;
+  if (event.kind.startsWith("tool."))
+    return `${event["tool"] as string} ${(event["summary"] as string | undefined) ?? ""}`;
   const inside = (name: string, field: string) => (event[name] as Record<string, unknown> | undefined)?.[field];
   const nested =
-    inside("outcome", "reason") ?? inside("decision", "question") ?? inside("opinion", "text") ?? inside("plan", "summary") ?? inside("request", "text") ?? inside("permission", "because") ?? inside("review", "reviewer") ?? inside("answer", "choice");
+    inside("outcome", "reason") ??
+    inside("decision", "question") ??
+    inside("opinion", "text") ??
+    inside("plan", "summary") ??
+    inside("request", "text") ??
+    inside("permission", "because") ??
+    inside("review", "reviewer") ??
+    inside("answer", "choice");
   const found = nested ?? TELLING.map((name) => event[name]).find((value) => typeof value === "string" && value !== "");
   return typeof found === "string" ? (found.split("\n")[0] ?? "") : "";
 }

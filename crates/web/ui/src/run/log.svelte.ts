@@ -77,7 +77,8 @@ export class Log {
   /** These places are looked at. */
   want(from: number, to: number): void {
     if (this.#filtered || to <= from) return;
-    for (let page = Math.floor(from / PAGE); page <= Math.floor((to - 1) / PAGE); page += 1) void this.#read(page, Math.min(to, (page + 1) * PAGE));
+    for (let page = Math.floor(from / PAGE); page <= Math.floor((to - 1) / PAGE); page += 1)
+      void this.#read(page, Math.min(to, (page + 1) * PAGE));
   }
 
   get #filtered(): boolean {
@@ -117,7 +118,12 @@ export class Log {
     try {
       let after: string | null = "0";
       while (after !== null && this.#fitting.length < MOST_FILTERED) {
-        const path: string = query(`/runs/${this.#run}/events`, { after, limit: 2000, kinds: this.#kinds, task: this.#task });
+        const path: string = query(`/runs/${this.#run}/events`, {
+          after,
+          limit: 2000,
+          kinds: this.#kinds,
+          task: this.#task,
+        });
         const page: Page<Event> = await read(path, signal);
         if (signal.aborted) return;
         this.#fitting.push(...page.items);

@@ -8,7 +8,13 @@ import { server } from "../live/server.svelte";
 const PAGE = 2000;
 
 /** Reads the events of some kinds after `from` in order, and goes on with what comes in. `told` gets each once, in order. */
-export function tell(run: string, from: number, kinds: string[], told: (events: Event[]) => void, failed: (problem: Problem) => void): () => void {
+export function tell(
+  run: string,
+  from: number,
+  kinds: string[],
+  told: (events: Event[]) => void,
+  failed: (problem: Problem) => void,
+): () => void {
   const abort = new AbortController();
   let last = from;
   let behind: Event[] | null = [];

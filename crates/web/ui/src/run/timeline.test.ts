@@ -3,7 +3,14 @@ import type { Event } from "../api/types";
 import { Timeline, ticks } from "./timeline";
 
 let seq = 0;
-const event = (at: number, kind: string, more: Record<string, unknown> = {}): Event => ({ number: ++seq, run: "run_1", seq, at, kind, ...more });
+const event = (at: number, kind: string, more: Record<string, unknown> = {}): Event => ({
+  number: ++seq,
+  run: "run_1",
+  seq,
+  at,
+  kind,
+  ...more,
+});
 
 it("folds attempts, reviews and merges into bars of their task", () => {
   const line = new Timeline();

@@ -3,7 +3,13 @@
 import type { Event, Moment, Review } from "../api/types";
 
 export type BarKind = "work" | "review" | "wait" | "merge" | "held";
-export type Bar = { kind: BarKind; from: Moment; to: Moment | null; label: string; tone: "run" | "good" | "bad" | "wait" | "idle" };
+export type Bar = {
+  kind: BarKind;
+  from: Moment;
+  to: Moment | null;
+  label: string;
+  tone: "run" | "good" | "bad" | "wait" | "idle";
+};
 export type Lane = { task: string | null; bars: Bar[] };
 
 /** Kinds that the fold takes account of. */
@@ -47,7 +53,13 @@ export class Timeline {
         this.#run(event, at);
         break;
       case "task.dispatched":
-        this.#begin(`task ${task}`, task, "work", at, `${event["agent"] as string}, attempt ${event["attempt"] as number}`);
+        this.#begin(
+          `task ${task}`,
+          task,
+          "work",
+          at,
+          `${event["agent"] as string}, attempt ${event["attempt"] as number}`,
+        );
         break;
       case "task.finished": {
         const verdict = (event["outcome"] as { verdict: string }).verdict;
@@ -101,7 +113,8 @@ export class Timeline {
   #run(event: Event, at: Moment): void {
     const to = event["to"] as { state: string; phase?: string };
     const finished = ["completed", "failed", "aborted"].includes(to.state);
-    if (to.state === "active" && to.phase === "validating") this.#begin("run", null, "work", at, "check the combined tree");
+    if (to.state === "active" && to.phase === "validating")
+      this.#begin("run", null, "work", at, "check the combined tree");
     else if (to.state === "active" && to.phase === "executing") {
       this.#end("planning", at, "good", null);
       this.#end("run", at, "good", null);
@@ -135,7 +148,10 @@ export class Timeline {
 
 /** Round steps for an axis of `span` milliseconds with at most `most` marks. */
 export function ticks(span: number, most: number): number[] {
-  const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000, 1_800_000, 3_600_000, 7_200_000, 21_600_000, 86_400_000];
+  const steps = [
+    1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 15_000, 30_000, 60_000, 120_000, 300_000, 600_000,
+    1_800_000, 3_600_000, 7_200_000, 21_600_000, 86_400_000,
+  ];
   const step = steps.find((s) => span / s <= most) ?? Math.ceil(span / most / 86_400_000) * 86_400_000;
   const marks: number[] = [];
   for (let at = 0; at <= span; at += step) marks.push(at);

@@ -3,7 +3,14 @@ import type { Event } from "../api/types";
 import { Transcript } from "./transcript";
 
 let seq = 0;
-const event = (kind: string, more: Record<string, unknown> = {}): Event => ({ number: ++seq, run: "run_1", seq, at: seq * 10, kind, ...more });
+const event = (kind: string, more: Record<string, unknown> = {}): Event => ({
+  number: ++seq,
+  run: "run_1",
+  seq,
+  at: seq * 10,
+  kind,
+  ...more,
+});
 
 it("puts a tool's end to its beginning, task by task", () => {
   const t = new Transcript();
@@ -21,7 +28,8 @@ it("puts a tool's end to its beginning, task by task", () => {
 
 it("shows what calls used where an attempt or a review ends, each once", () => {
   const t = new Transcript();
-  const called = (task: string, model: string, cost: number) => event("model.called", { task, model, usage: { input: 10, cached: 0, output: 2, cost } });
+  const called = (task: string, model: string, cost: number) =>
+    event("model.called", { task, model, usage: { input: 10, cached: 0, output: 2, cost } });
   t.add(event("task.dispatched", { task: "a", agent: "claude", attempt: 1 }));
   t.add(called("a", "p/m", 3));
   t.add(event("task.said", { task: "a", text: "hello" }));
@@ -51,8 +59,20 @@ it("names the reviewer, and tells of rulings only what was not simply allowed", 
   const t = new Transcript();
   t.add(event("review.requested", { review: { id: "r", reviewer: "codex", task: "a" } }));
   t.add(event("review.received", { review: "r", opinion: { verdict: null, text: "cannot say", findings: [] } }));
-  t.add(event("permission.ruled", { task: "a", question: { tool: "Bash", command: "ls" }, permission: { ruling: "allow", rule: "r", because: "" } }));
-  t.add(event("permission.ruled", { task: "a", question: { tool: "Bash", command: "rm -rf x" }, permission: { ruling: "deny", rule: "delete", because: "no" } }));
+  t.add(
+    event("permission.ruled", {
+      task: "a",
+      question: { tool: "Bash", command: "ls" },
+      permission: { ruling: "allow", rule: "r", because: "" },
+    }),
+  );
+  t.add(
+    event("permission.ruled", {
+      task: "a",
+      question: { tool: "Bash", command: "rm -rf x" },
+      permission: { ruling: "deny", rule: "delete", because: "no" },
+    }),
+  );
   expect(t.entries.map((e) => e.is)).toEqual(["review", "ruled"]);
   expect(t.entries[0]).toMatchObject({ reviewer: "codex", task: "a" });
   expect(t.entries[1]).toMatchObject({ wanted: "rm -rf x", ruling: "deny" });

@@ -52,7 +52,11 @@ export class Transcript {
     const task = (event["task"] as string | null | undefined) ?? null;
     const base = { seq: event.seq, at: event.at, task };
     const text = (name: string) => String(event[name] ?? "");
-    const note = (tone: "idle" | "run" | "wait" | "good" | "bad", said: string, detail: string | null = null): Entry => ({
+    const note = (
+      tone: "idle" | "run" | "wait" | "good" | "bad",
+      said: string,
+      detail: string | null = null,
+    ): Entry => ({
       ...base,
       is: "note",
       tone,
@@ -65,7 +69,15 @@ export class Transcript {
       case "model.called":
         return this.#called(event, task);
       case "tool.started": {
-        const entry: Entry & { is: "tool" } = { ...base, is: "tool", tool: text("tool"), summary: text("summary"), ok: null, result: "", millis: null };
+        const entry: Entry & { is: "tool" } = {
+          ...base,
+          is: "tool",
+          tool: text("tool"),
+          summary: text("summary"),
+          ok: null,
+          result: "",
+          millis: null,
+        };
         this.#running.push({ entry, tool: entry.tool, task });
         return entry;
       }
@@ -75,10 +87,17 @@ export class Transcript {
         return this.#ruled(event, base);
       case "task.dispatched":
         this.#spent.delete(task);
-        return note("run", `${text("agent")} begins, attempt ${text("attempt")}`, (event["guidance"] as string[] | undefined)?.join("\n") || null);
+        return note(
+          "run",
+          `${text("agent")} begins, attempt ${text("attempt")}`,
+          (event["guidance"] as string[] | undefined)?.join("\n") || null,
+        );
       case "task.finished": {
         const { verdict, reason } = event["outcome"] as { verdict: string; reason: string };
-        return { ...note(verdict === "completed" ? "good" : "bad", `${verdict.replaceAll("_", " ")}: ${reason}`), ...this.#close(task) };
+        return {
+          ...note(verdict === "completed" ? "good" : "bad", `${verdict.replaceAll("_", " ")}: ${reason}`),
+          ...this.#close(task),
+        };
       }
       case "task.requeued":
         return note("wait", text("because"), (event["guidance"] as string[] | undefined)?.join("\n") || null);
@@ -87,7 +106,10 @@ export class Transcript {
       case "task.held":
         return note("wait", `held: ${text("because")}`);
       case "task.bounced":
-        return note("bad", `does not fit: ${(event["conflicts"] as string[]).join(", ") || "the checks fail on the combined tree"}`);
+        return note(
+          "bad",
+          `does not fit: ${(event["conflicts"] as string[]).join(", ") || "the checks fail on the combined tree"}`,
+        );
       case "task.merged":
         return event["commit"] ? note("good", "merged into the run's branch") : null;
       case "worker.warned":
@@ -102,7 +124,16 @@ export class Transcript {
       case "review.received": {
         const opinion = event["opinion"] as Opinion;
         const known = this.#reviews.get(text("review"));
-        return { ...base, ...this.#close(known?.task ?? null), task: known?.task ?? null, is: "review", verdict: opinion.verdict, reviewer: known?.reviewer ?? "a reviewer", text: opinion.text, opinion };
+        return {
+          ...base,
+          ...this.#close(known?.task ?? null),
+          task: known?.task ?? null,
+          is: "review",
+          verdict: opinion.verdict,
+          reviewer: known?.reviewer ?? "a reviewer",
+          text: opinion.text,
+          opinion,
+        };
       }
       case "decision.requested":
         return note("wait", (event["decision"] as { question: string }).question);
@@ -117,7 +148,11 @@ export class Transcript {
       case "validation.finished": {
         const checks = event["checks"] as { passed: boolean | null; command: string | null; output: string };
         if (checks.passed === null) return null;
-        return note(checks.passed ? "good" : "bad", `${checks.command ?? "the checks"} ${checks.passed ? "passes" : "fails"} on the combined tree`, checks.output);
+        return note(
+          checks.passed ? "good" : "bad",
+          `${checks.command ?? "the checks"} ${checks.passed ? "passes" : "fails"} on the combined tree`,
+          checks.output,
+        );
       }
       default:
         return null;
@@ -130,7 +165,12 @@ export class Transcript {
     const spent = this.#spent.get(task) ?? { calls: 0, tokens: 0, cost: 0, models: [] };
     const model = String(event["model"]);
     if (!spent.models.includes(model)) spent.models.push(model);
-    this.#spent.set(task, { ...spent, calls: spent.calls + 1, tokens: spent.tokens + input + output, cost: spent.cost + cost });
+    this.#spent.set(task, {
+      ...spent,
+      calls: spent.calls + 1,
+      tokens: spent.tokens + input + output,
+      cost: spent.cost + cost,
+    });
     return null;
   }
 
@@ -161,6 +201,14 @@ export class Transcript {
     // What is allowed is the ordinary case; the tool call that follows tells it.
     if (permission.ruling === "allow") return null;
     const wanted = question.command ?? question.paths?.join(", ") ?? question.url ?? question.tool;
-    return { ...base, is: "ruled", ruling: permission.ruling, tool: question.tool, wanted, rule: permission.rule, because: permission.because };
+    return {
+      ...base,
+      is: "ruled",
+      ruling: permission.ruling,
+      tool: question.tool,
+      wanted,
+      rule: permission.rule,
+      because: permission.because,
+    };
   }
 }

@@ -16,7 +16,14 @@ describe("numbers as the command line writes them", () => {
     expect(money(-2_500_000)).toBe("-$2.50");
   });
   it("tokens", () => {
-    expect([0, 950, 1000, 12_345, 999_999, 4_567_890].map(count)).toEqual(["0", "950", "1k", "12.3k", "999.9k", "4.5M"]);
+    expect([0, 950, 1000, 12_345, 999_999, 4_567_890].map(count)).toEqual([
+      "0",
+      "950",
+      "1k",
+      "12.3k",
+      "999.9k",
+      "4.5M",
+    ]);
   });
   it("spans", () => {
     expect([0, 12.4, 999, 4_210, 59_999, 200_000, 3_600_000, 7_500_000, 273_600_000].map(span)).toEqual([
@@ -34,10 +41,17 @@ describe("numbers as the command line writes them", () => {
   });
   it("ages, before and after", () => {
     const now = 1_000_000_000;
-    expect([now, now - 90_000, now - 7_200_000, now + 3 * 86_400_000].map((at) => ago(at, now))).toEqual(["just now", "1 min ago", "2 h ago", "in 3 d"]);
+    expect([now, now - 90_000, now - 7_200_000, now + 3 * 86_400_000].map((at) => ago(at, now))).toEqual([
+      "just now",
+      "1 min ago",
+      "2 h ago",
+      "in 3 d",
+    ]);
   });
   it("what would not be seen", () => {
-    expect(visible("if admin \u202e{ return }\u2066 \u200bx\r\n\ty")).toBe("if admin ⟨U+202E⟩{ return }⟨U+2066⟩ ⟨U+200B⟩x⟨U+000D⟩\n\ty");
+    expect(visible("if admin \u202e{ return }\u2066 \u200bx\r\n\ty")).toBe(
+      "if admin ⟨U+202E⟩{ return }⟨U+2066⟩ ⟨U+200B⟩x⟨U+000D⟩\n\ty",
+    );
     expect(visible("\u001b[31mred, naïve 日本 👩")).toBe("⟨U+001B⟩[31mred, naïve 日本 👩");
   });
   it("the rest", () => {

@@ -100,7 +100,8 @@ export function day(at: number): string {
 }
 
 /** Characters that are not seen, or that turn a line round: what a person decides on must show them. */
-const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
+const UNSEEN =
+  /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
 /** `a\u202Eb` → `a⟨U+202E⟩b`. Line ends and tabs stay. */
 export function visible(text: string): string {
