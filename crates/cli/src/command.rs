@@ -104,12 +104,16 @@ impl Context {
     }
 
     async fn app_with(&self, options: Options) -> Result<App, Failure> {
+        self.app_of(self.config()?, options).await
+    }
+
+    async fn app_of(&self, config: Config, options: Options) -> Result<App, Failure> {
         // The demo's agents are always there for runs that name them, so that a killed demo can be resumed.
         let options = Options {
             scripted: demo::providers(),
             ..options
         };
-        Ok(App::open(self.config()?, options).await?)
+        Ok(App::open(config, options).await?)
     }
 }
 

@@ -3,8 +3,12 @@
 use super::{Context, Done, Failure, by, drive::drive, serve};
 use crate::{args, render};
 use maestria_kernel::AgentName;
-use maestria_server::{ScriptedProvider, Wish};
+use maestria_server::{
+    Options, ScriptedProvider, Wish,
+    sandbox::{Demand, standing},
+};
 use std::{
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -31,7 +35,9 @@ pub(super) fn providers() -> Vec<ScriptedProvider> {
 }
 
 pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
-    let app = context.app().await?;
+    let mut config = context.config()?;
+    config.sandbox = as_strict_as_possible(config.sandbox).await;
+    let app = context.app_of(config, Options::default()).await?;
     let folder = match args.workspace {
         Some(folder) => folder,
         None => app.config.workspaces.join(format!("demo-{}", app.new_run().short())),
@@ -56,8 +62,24 @@ pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
     let app = Arc::new(app);
     let beside = serve::beside(context, &app, args.beside, run).await;
     let done = drive(context, &app, run, &args.manner).await;
+    if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !args.manner.jsonl {
+        beside.stay().await;
+    }
     beside.end().await;
     done
+}
+
+/// Where the sandbox cannot stand whole, in a container for instance, the demo goes on with what there is, and says so: its
+/// commands are its own, so there is nothing to be kept in. A run of yours is not started there unless you say so.
+async fn as_strict_as_possible(configured: Demand) -> Demand {
+    let missing = match (configured, standing().await) {
+        (Demand::Degraded | Demand::Off, _) => return configured,
+        (Demand::Required, Ok(standing)) if standing.missing.is_empty() => return configured,
+        (Demand::Required, Ok(standing)) => format!("it lacks {}", standing.missing),
+        (Demand::Required, Err(error)) => error.to_string(),
+    };
+    eprintln!("note: DEGRADED sandbox: {missing}; `maestria sandbox doctor` tells more");
+    Demand::Degraded
 }
 
 fn write_sample(target: &Path) -> Result<(), Failure> {

@@ -125,6 +125,15 @@ pub(super) fn token(context: &Context, verb: Option<Token>) -> Done {
 pub(super) struct Standing(Option<(oneshot::Sender<()>, JoinHandle<()>)>);
 
 impl Standing {
+    /// Lets people look around until they press Ctrl-C.
+    pub(super) async fn stay(&self) {
+        if self.0.is_some() {
+            eprintln!("\nthe dashboard stays open until Ctrl-C; `maestria serve` shows the run again");
+            // An error means that no signal can be heard; then there is nothing to wait for.
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+
     /// Ends it; pages that are open say so.
     pub(super) async fn end(self) {
         if let Some((stop, served)) = self.0 {
