@@ -182,20 +182,22 @@ fn command(spec: &Spec) -> tokio::process::Command {
 }
 
 fn pack(spec: &Spec) -> Result<Parcel, SpawnError> {
-    let packed = find_program(spec).and_then(|program| {
-        let arguments: Vec<&OsStr> = std::iter::once(spec.program.as_os_str())
-            .chain(spec.args.iter().map(OsString::as_os_str))
-            .collect();
-        let mut variables = environment(spec)?;
-        if spec
-            .walls
-            .as_ref()
-            .is_some_and(|walls| walls.removed.has(Layer::Environment))
-        {
-            variables.extend(walled::callers_variables());
-        }
-        Parcel::pack(program.as_os_str(), &arguments, &variables)
-    });
+    let packed = find_program(spec)
+        .map(|program| seen_from_within(spec, program))
+        .and_then(|program| {
+            let arguments: Vec<&OsStr> = std::iter::once(spec.program.as_os_str())
+                .chain(spec.args.iter().map(OsString::as_os_str))
+                .collect();
+            let mut variables = environment(spec)?;
+            if spec
+                .walls
+                .as_ref()
+                .is_some_and(|walls| walls.removed.has(Layer::Environment))
+            {
+                variables.extend(walled::callers_variables());
+            }
+            Parcel::pack(program.as_os_str(), &arguments, &variables)
+        });
     packed.map_err(|source| SpawnError::Exec {
         program: spec.program.clone(),
         hint: exec_hint(spec, &source),
@@ -213,6 +215,16 @@ fn environment(spec: &Spec) -> io::Result<Vec<CString>> {
         .into_iter()
         .map(|(name, value)| Ok(CString::new([name.as_bytes(), b"=", value.as_bytes()].concat())?))
         .collect()
+}
+
+/// The path under which a walled worker finds its program: `..` leads through folders that need not be there for it. A link
+/// that is the program stays one, since programs look at the name they are called by.
+fn seen_from_within(spec: &Spec, program: PathBuf) -> PathBuf {
+    let plain = || Some(program.parent()?.canonicalize().ok()?.join(program.file_name()?));
+    match spec.walls {
+        Some(_) if program.is_absolute() => plain().unwrap_or(program),
+        _ => program,
+    }
 }
 
 /// A bare name is looked up in the worker's own `PATH`; a path is taken as it is, from the worker's directory.

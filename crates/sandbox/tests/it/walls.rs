@@ -66,6 +66,25 @@ fn chain(error: &dyn std::error::Error) -> String {
     causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
+/// The folders that `..` leads through are not there for the worker.
+#[tokio::test]
+async fn a_program_is_found_by_a_winding_path() {
+    if !can() {
+        return;
+    }
+    let stage = Stage::new();
+    let tool = stage.root.join("tools/bin/tool");
+    std::fs::create_dir_all(tool.parent().unwrap()).unwrap();
+    std::fs::write(&tool, "#!/bin/sh\necho found\n").unwrap();
+    std::fs::set_permissions(&tool, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut profile = Profile::worker([stage.work()]);
+    profile.read.push(stage.root.join("tools"));
+    let mut spec = stage.spec(profile, "");
+    spec.program = stage.root.join("outside/../tools/bin/tool");
+    spec.args.clear();
+    assert_eq!(run(spec).await, (Some(0), "found\n".to_owned()));
+}
+
 #[tokio::test]
 async fn every_layer_is_proved() {
     if !can() {
