@@ -7,19 +7,17 @@ use crate::{
 use anyhow::ensure;
 use maestria_benches::{Figure, Table};
 use serde_json::json;
-use std::fs;
 
 const SAID: usize = 1_000_000;
 
 pub(crate) fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
     let home = scene.folder()?;
-    let plan = home.join("plan.json");
     let acts = json!({"turns": [[{"say_times": [SAID, "a line of talk, as agents do"]}, {"write": {"path": WRITTEN, "content": "made\n"}}, {"say": "done"}]]});
-    fs::write(&plan, acts.to_string())?;
     let config = format!(
         "[agents.claude]\ncommand = {}\nenv = {{ FAKE_AGENT_AS = \"claude\", FAKE_AGENT_PLAN = {} }}\n",
         json!(scene.fake_agent),
-        json!(plan)
+        // Said in full: a file beside the worktree is not there for a walled worker.
+        json!(acts.to_string())
     );
     let told = scene.run(&home, &config, &[])?;
     let said = told.count("task.said");
