@@ -19,10 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("maestria-api", &["maestria-kernel"]),
     ("maestria-web", &[]),
     ("maestria-store", &["maestria-kernel"]),
-    ("maestria-gateway", &["maestria-kernel"]),
+    ("maestria-secrets", &[]),
+    ("maestria-gateway", &["maestria-kernel", "maestria-secrets"]),
     ("maestria-sandbox", &["maestria-kernel"]),
-    ("maestria-agents", &["maestria-kernel", "maestria-sandbox"]),
-    ("maestria-engine", &["maestria-kernel"]),
+    (
+        "maestria-agents",
+        &["maestria-kernel", "maestria-sandbox", "maestria-secrets"],
+    ),
+    ("maestria-engine", &["maestria-kernel", "maestria-secrets"]),
     (
         "maestria-server",
         &[
@@ -32,11 +36,15 @@ const ARROWS: &[(&str, &[&str])] = &[
             "maestria-store",
             "maestria-gateway",
             "maestria-sandbox",
+            "maestria-secrets",
             "maestria-agents",
             "maestria-engine",
         ],
     ),
-    ("maestria-cli", &["maestria-api", "maestria-kernel", "maestria-server"]),
+    (
+        "maestria-cli",
+        &["maestria-api", "maestria-kernel", "maestria-secrets", "maestria-server"],
+    ),
     ("maestria-testkit", &["maestria-kernel"]),
     (
         "maestria-benches",

@@ -15,6 +15,7 @@ use maestria_kernel::{
     port::ReviewJob,
     review::{MOST_WORDS, Opinion, ReviewVerdict},
 };
+use maestria_secrets::funnel;
 use serde_json::{Value, json};
 use std::{fs, io, path::Path};
 
@@ -169,8 +170,8 @@ fn first_words(text: &str) -> String {
 /// When the folder cannot be written.
 pub fn keep_sent(folder: &Path, prompt: &str, diff: &str) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("prompt.md"), prompt)?;
-    fs::write(folder.join("diff.patch"), diff)
+    fs::write(folder.join("prompt.md"), &*funnel().clean(prompt))?;
+    fs::write(folder.join("diff.patch"), &*funnel().clean(diff))
 }
 
 /// Keeps what came back: the answer as it was given and as it was read.
@@ -179,6 +180,6 @@ pub fn keep_sent(folder: &Path, prompt: &str, diff: &str) -> io::Result<()> {
 /// When the folder cannot be written.
 pub fn keep_received(folder: &Path, answer: &str, opinion: &Opinion) -> io::Result<()> {
     fs::create_dir_all(folder)?;
-    fs::write(folder.join("answer.txt"), answer)?;
+    fs::write(folder.join("answer.txt"), &*funnel().clean(answer))?;
     replace(folder, "verdict.json", opinion).map(drop)
 }

@@ -24,6 +24,10 @@ fn main() -> ExitCode {
             return if error.use_stderr() { Exit::Usage } else { Exit::Ok }.into();
         }
     };
+    maestria_secrets::know_environment(std::env::vars_os().filter_map(|(name, value)| {
+        // What is no text is no key.
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    }));
     start_log(args.verbose);
     let exit = command::execute(args).unwrap_or_else(|failure| {
         eprintln!("{}", failure.render());
@@ -46,7 +50,21 @@ fn start_log(verbose: bool) {
         tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Cleaned(std::io::stderr()))
         .without_time()
         .init();
+}
+
+/// A log without secrets. Each entry comes in one piece.
+struct Cleaned(std::io::Stderr);
+
+impl std::io::Write for Cleaned {
+    fn write(&mut self, entry: &[u8]) -> std::io::Result<usize> {
+        self.0.write_all(&maestria_secrets::funnel().clean_bytes(entry))?;
+        Ok(entry.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -34,8 +34,9 @@ pub(crate) fn line(text: fmt::Arguments<'_>) {
 
 /// See [`eprintln`].
 pub(crate) fn complain(text: fmt::Arguments<'_>) {
+    let text = text.to_string();
     let mut err = io::stderr().lock();
-    let _ = err.write_fmt(text).and_then(|()| err.write_all(b"\n"));
+    let _ = writeln!(err, "{}", maestria_secrets::funnel().clean(&text));
 }
 
 /// Whether what is printed reaches nobody any more.

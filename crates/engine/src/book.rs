@@ -132,7 +132,17 @@ impl Book {
 
 impl Draft {
     fn extend(&mut self, events: Vec<Event>, at: At) {
+        let funnel = maestria_secrets::funnel();
         for event in events {
+            let kind = event.kind();
+            // Before anybody believes, stores or hears it.
+            let Some(event) = funnel.clean_value(event) else {
+                tracing::error!(
+                    kind,
+                    "an event could not be told without the secret in it, and is left out"
+                );
+                continue;
+            };
             self.run.apply(&event, at);
             let seq = self.run.seq;
             let places = effects(&self.run, &event).into_iter().zip(0u16..);

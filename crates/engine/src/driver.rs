@@ -267,6 +267,12 @@ impl Driver {
         because: String,
         reply: oneshot::Sender<Choice>,
     ) -> Result<(), EngineError> {
+        // The log holds it without secrets, and is compared with below.
+        let funnel = maestria_secrets::funnel();
+        let Some(question) = funnel.clean_value(question) else {
+            let _ = reply.send(Choice::Refuse);
+            return Ok(());
+        };
         if let Some(place) = self.unheard.iter().position(|(t, q, _)| *t == task && *q == question) {
             let (_, _, choice) = self.unheard.remove(place);
             let _ = reply.send(choice);

@@ -224,6 +224,10 @@ impl Engine {
 
     async fn post(&self, id: RunId, command: Command, holder: String) -> Result<(), EngineError> {
         let store = &self.ports.store;
+        let Some(command) = maestria_secrets::funnel().clean_value(command) else {
+            let what = "there is a secret where none can be; leave it out".to_owned();
+            return Err(EngineError::RefusedElsewhere(what));
+        };
         let number = store.post(id, command).await?;
         let deadline = tokio::time::Instant::now() + ANSWER;
         while tokio::time::Instant::now() < deadline {

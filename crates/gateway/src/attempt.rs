@@ -7,6 +7,7 @@ use crate::{
     wire::{Ask, Kind, Losses},
 };
 use std::{
+    borrow::Cow,
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::{Duration, Instant},
@@ -74,6 +75,7 @@ pub(crate) async fn open(
                     Ok(prepared) => prepared,
                     Err(failure) => return Err(GaveUp { failure, retries }),
                 };
+                let outgoing = without_secrets(outgoing);
                 let started = Instant::now();
                 match provider
                     .open(&core.client, lane.key.as_deref(), ask.as_deref(), &outgoing)
@@ -230,4 +232,12 @@ impl Drop for Trial {
             self.lane.abandoned();
         }
     }
+}
+
+/// A call without the secrets that this process knows: no provider is told another one's key.
+fn without_secrets(mut outgoing: Outgoing) -> Outgoing {
+    if let Cow::Owned(cleaned) = maestria_secrets::funnel().clean_known(&outgoing.body) {
+        outgoing.body = cleaned.into();
+    }
+    outgoing
 }

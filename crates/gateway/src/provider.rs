@@ -178,6 +178,9 @@ impl Provider {
         } else {
             config.keys.iter().cloned().map(Some).collect()
         };
+        for key in &config.keys {
+            maestria_secrets::know(&config.name, key);
+        }
         let way = way(&config)?;
         if let Way::Http { dialect, .. } = &way {
             for key in config.keys.iter() {
@@ -261,9 +264,9 @@ impl Provider {
                 let uri = format!("{base}{}", call.path);
                 let headers = self.headers(*dialect, key, &call.headers);
                 let response = client.post(&uri, headers, call.body.clone(), &self.patience).await;
-                let response = response.map_err(|f| f.named(&self.name, key))?;
+                let response = response.map_err(|f| f.named(&self.name))?;
                 let opened = answer::open(*dialect, response, call.stream, self.patience.silence).await;
-                opened.map_err(|f| f.named(&self.name, key))
+                opened.map_err(|f| f.named(&self.name))
             }
             Way::Playbook(playbook) => match ask {
                 Some(ask) => playbook.answer(ask).map(Opened::Pieces),

@@ -11,8 +11,8 @@ mod workflows;
 
 pub use edit::{EditError, set};
 pub use gateway::{GatewayTable, Workers};
+pub use maestria_secrets::Secret;
 pub use sources::Sources;
-pub use value::Secret;
 pub use workflows::Workflows;
 
 use layers::Layers;

@@ -210,6 +210,7 @@ pub(crate) fn token(path: &Path, fresh: String) -> Result<String, AppError> {
         source,
     };
     let token = read().map_err(folder)?;
+    maestria_secrets::know("token", &token);
     if token.len() < 16 {
         return Err(AppError::Config(format!(
             "{}: the token is too short; remove the file",

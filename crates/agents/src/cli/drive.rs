@@ -266,6 +266,7 @@ impl<'a> Driver<'a> {
     }
 
     fn close(mut self, exit: Option<maestria_sandbox::Exit>) -> Ran {
+        self.record.finish();
         let rest = self.reader.finish();
         self.steps(rest);
         self.stderr.finish();

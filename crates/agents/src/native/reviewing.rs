@@ -90,6 +90,7 @@ fn parse(answer: &str) -> Option<Opinion> {
 }
 
 fn keep(folder: &Path, name: &str, text: &str) {
+    let text = maestria_secrets::funnel().clean(text).into_owned();
     let kept = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(folder.join(name), text));
     if let Err(error) = kept {
         tracing::warn!(%error, name, "an artefact of a review could not be kept");

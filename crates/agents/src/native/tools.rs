@@ -148,6 +148,9 @@ impl Bench<'_> {
                 Err(missing) => Err(missing),
             },
         };
+        // What comes back goes to the model.
+        let clean = |text: String| maestria_secrets::funnel().clean(&text).into_owned();
+        let done = done.map(clean).map_err(clean);
         let summary = first_line(done.as_ref().unwrap_or_else(|e| e));
         self.observer.observe(Event::ToolFinished {
             task: self.task,

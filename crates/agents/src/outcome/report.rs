@@ -25,15 +25,17 @@ pub fn read(folder: &Path) -> Option<Outcome> {
     serde_json::from_str(&text).ok()
 }
 
-/// Writes a value as JSON beside its place, then renames it there; both are on the disk when this returns.
+/// Writes a value as JSON without secrets beside its place, then renames it there; both are on the disk when this returns.
 ///
 /// # Errors
 /// When the folder cannot be written.
 pub fn replace(folder: &Path, name: &str, value: &impl Serialize) -> io::Result<PathBuf> {
+    let mut value = serde_json::to_value(value)?;
+    maestria_secrets::funnel().clean_json(&mut value);
     fs::create_dir_all(folder)?;
     let (place, draft) = (folder.join(name), folder.join(format!("{name}.tmp")));
     let mut file = File::create(&draft)?;
-    file.write_all(&serde_json::to_vec_pretty(value)?)?;
+    file.write_all(&serde_json::to_vec_pretty(&value)?)?;
     file.sync_all()?;
     fs::rename(&draft, &place)?;
     File::open(folder)?.sync_all()?;

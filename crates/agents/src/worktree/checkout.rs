@@ -65,7 +65,7 @@ pub(super) async fn diff(run: &Run, task: Option<TaskId>) -> Result<String, Repo
     between(&Git::at(&repository(run)?).await, &base, &head, LONG).await
 }
 
-/// The unified diff of two commits, at most `most` bytes of it, with a note where it is cut.
+/// The unified diff of two commits without secrets, at most `most` bytes of it, with a note where it is cut.
 async fn between(git: &Git, base: &str, head: &str, most: usize) -> Result<String, RepositoryError> {
     let args = [
         "diff",
@@ -78,6 +78,8 @@ async fn between(git: &Git, base: &str, head: &str, most: usize) -> Result<Strin
         "--",
     ];
     let (bytes, cut) = git.capped(&args, most).await?;
+    // It goes to people and to models.
+    let bytes = maestria_secrets::funnel().clean_bytes(&bytes).into_owned();
     let mut text = String::from_utf8_lossy(&bytes).into_owned();
     if cut {
         let end = text.rfind('\n').map_or(text.len(), |end| end + 1);

@@ -163,6 +163,7 @@ fn checks_file(run: &Run, commit: &str) -> PathBuf {
 fn write_checks(run: &Run, commit: &str, checks: &Validation) -> Result<(), RepositoryError> {
     let file = checks_file(run, commit);
     let text = serde_json::to_vec_pretty(checks).unwrap_or_default();
+    let text = maestria_secrets::funnel().clean_bytes(&text).into_owned();
     std::fs::write(&file, text)
         .map_err(|e| failed(format!("{}: {e}", show(&file)), "free some space; nothing was lost"))
 }

@@ -87,14 +87,19 @@ fn make_folders(workspace: &Path, request: &Request) -> Result<(), RepositoryErr
     let made = FOLDERS
         .iter()
         .try_for_each(|folder| std::fs::create_dir_all(workspace.join(folder)));
-    made.and_then(|()| std::fs::write(workspace.join("requirements/task.md"), format!("{}\n", request.text)))
-        .map_err(|error| {
-            let hint = "give another --workspace, or free some space";
-            failed(
-                format!("the workspace {} cannot be written: {error}", show(workspace)),
-                hint,
-            )
-        })
+    made.and_then(|()| {
+        std::fs::write(
+            workspace.join("requirements/task.md"),
+            format!("{}\n", maestria_secrets::funnel().clean(&request.text)),
+        )
+    })
+    .map_err(|error| {
+        let hint = "give another --workspace, or free some space";
+        failed(
+            format!("the workspace {} cannot be written: {error}", show(workspace)),
+            hint,
+        )
+    })
 }
 
 /// The folder to work on: the target, or a copy of it when it has no git.

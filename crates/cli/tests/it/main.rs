@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's scene fails its test at once")]
 
 mod audit;
+mod canaries;
 mod demo;
 mod gateway;
 mod input;

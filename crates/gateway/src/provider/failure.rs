@@ -57,13 +57,11 @@ impl Failure {
         self.blame != Blame::Request
     }
 
-    /// With the provider's name before it and without its key in it.
-    pub(crate) fn named(mut self, provider: &str, key: Option<&str>) -> Self {
-        let mut message: String = self.fault.message.chars().take(DETAIL).collect();
-        if let Some(key) = key.filter(|k| !k.is_empty()) {
-            message = message.replace(key, "…");
-        }
-        self.fault.message = message;
+    /// With the provider's name before it and without keys in it.
+    pub(crate) fn named(mut self, provider: &str) -> Self {
+        let cleaned = maestria_secrets::funnel().clean(&self.fault.message).into_owned();
+        // Only then cut off: half a key is found by nobody.
+        self.fault.message = cleaned.chars().take(DETAIL).collect();
         provider.clone_into(&mut self.provider);
         self
     }

@@ -2,35 +2,13 @@
 
 use super::{AgentTable, ProviderTable, layers::Layers};
 use maestria_kernel::{Cost, agent::Role};
+use maestria_secrets::{Secret, is_telling};
 use std::{
-    fmt,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     time::Duration,
 };
 use toml::Value;
-
-/// A text that is never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text secret.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that needs it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("…")
-    }
-}
 
 pub(super) struct Reader<'a> {
     pub(super) layers: &'a mut Layers,
@@ -218,7 +196,13 @@ impl Reader<'_> {
                 .layers
                 .below(&key("env"))
                 .into_iter()
-                .map(|(k, v)| (k, Secret::new(v)))
+                .map(|(name, value)| {
+                    let secret = match is_telling(&name, &value) {
+                        true => Secret::known(&name, value),
+                        false => Secret::new(value),
+                    };
+                    (name, secret)
+                })
                 .collect(),
             model: self.text(&key("model")),
             roles: self.roles(&key("roles")),
@@ -249,7 +233,7 @@ impl Reader<'_> {
                 &["openai", "responses", "anthropic", "gemini", "playbook"],
             ),
             base_url: self.text(&key("base_url")),
-            key: self.text(&key("key")).map(Secret::new),
+            key: self.text(&key("key")).map(|text| Secret::known(name, text)),
             key_env: self.words(&key("key_env")),
             models: self.words(&key("models")),
             local: self.flag(&key("local")).unwrap_or(false),

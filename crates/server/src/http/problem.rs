@@ -59,7 +59,7 @@ impl Refusal {
             title: self.code.title().to_owned(),
             status: self.code.status(),
             code: self.code,
-            detail: self.detail.clone(),
+            detail: maestria_secrets::funnel().clean(&self.detail).into_owned(),
             hint: self.hint.clone(),
             request_id: request_id.to_owned(),
             field: self.field.clone(),

@@ -2,6 +2,7 @@
 //! what was read.
 
 use maestria_kernel::port::Boxed;
+use maestria_secrets::{Stream, funnel};
 use std::{
     collections::VecDeque,
     fs::{self, File},
@@ -91,7 +92,7 @@ impl Input {
     }
 }
 
-/// A copy of a process's streams, for people and for replay.
+/// A copy of a process's streams, for people and for replay, without secrets.
 #[derive(Debug)]
 pub(super) struct Record {
     stdout: Option<Copy>,
@@ -101,6 +102,7 @@ pub(super) struct Record {
 #[derive(Debug)]
 struct Copy {
     file: File,
+    cleaned: Stream,
     left: usize,
 }
 
@@ -111,8 +113,11 @@ impl Record {
             let folder = folder?;
             fs::create_dir_all(folder).ok()?;
             let file = File::options().create(true).append(true).open(folder.join(name)).ok()?;
-            let left = MOST_RECORDED;
-            Some(Copy { file, left })
+            Some(Copy {
+                file,
+                cleaned: Stream::new(funnel()),
+                left: MOST_RECORDED,
+            })
         };
         Self {
             stdout: open("stream.jsonl"),
@@ -127,9 +132,26 @@ impl Record {
     pub(super) fn stderr(&mut self, bytes: &[u8]) {
         keep(&mut self.stderr, bytes);
     }
+
+    /// The streams have ended: writes what was held back because it could have been the beginning of a secret.
+    pub(super) fn finish(&mut self) {
+        for copy in [&mut self.stdout, &mut self.stderr] {
+            if let Some(open) = copy {
+                let rest = open.cleaned.finish();
+                write(copy, &rest);
+            }
+        }
+    }
 }
 
 fn keep(copy: &mut Option<Copy>, bytes: &[u8]) {
+    if let Some(open) = copy {
+        let cleaned = open.cleaned.push(bytes);
+        write(copy, &cleaned);
+    }
+}
+
+fn write(copy: &mut Option<Copy>, bytes: &[u8]) {
     let Some(open) = copy else { return };
     let count = bytes.len().min(open.left);
     open.left -= count;
@@ -137,3 +159,6 @@ fn keep(copy: &mut Option<Copy>, bytes: &[u8]) {
         *copy = None;
     }
 }
+
+#[cfg(test)]
+mod tests;
