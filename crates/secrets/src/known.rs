@@ -5,19 +5,26 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 struct Known {
     secrets: Vec<(String, Secret)>,
-    funnel: Arc<Funnel>,
+    /// Made when it is first needed after one was added.
+    funnel: Option<Arc<Funnel>>,
 }
 
 static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(|| {
     RwLock::new(Known {
         secrets: Vec::new(),
-        funnel: Arc::new(Funnel::default()),
+        funnel: None,
     })
 });
 
 /// The funnel of this process, with every secret that it knows by now.
 pub fn funnel() -> Arc<Funnel> {
-    KNOWN.read().unwrap_or_else(PoisonError::into_inner).funnel.clone()
+    if let Some(funnel) = &KNOWN.read().unwrap_or_else(PoisonError::into_inner).funnel {
+        return funnel.clone();
+    }
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    let Known { secrets, funnel } = &mut *known;
+    let pairs = secrets.iter().map(|(name, secret)| (name.as_str(), secret.reveal()));
+    funnel.get_or_insert_with(|| Arc::new(Funnel::of(pairs))).clone()
 }
 
 /// Keeps a value out of every sink of this process from now on; `name` stands where it stood. Values of fewer than
@@ -30,8 +37,7 @@ pub fn know(name: &str, value: &str) -> bool {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     if !known.secrets.iter().any(|(_, secret)| secret.reveal() == value) {
         known.secrets.push((name.to_owned(), Secret::new(value)));
-        let pairs = known.secrets.iter();
-        known.funnel = Arc::new(Funnel::of(pairs.map(|(name, secret)| (name.as_str(), secret.reveal()))));
+        known.funnel = None;
     }
     true
 }

@@ -10,7 +10,8 @@ fn a_copy_is_without_secrets_wherever_the_pipe_cuts() {
     let once = serde_json::Value::from(KEY).to_string();
     let twice = serde_json::Value::from(once.as_str()).to_string();
     let text = format!("[{once},{twice}]\nplain {KEY}, ghp_0123456789abcdefghij0123456789abcdef\nlast");
-    let wanted = "[\"[secret:record]\",\"\\\"[secret:record]\\\"\"]\nplain [secret:record], [secret:github-token]\nlast";
+    let wanted =
+        "[\"[secret:record]\",\"\\\"[secret:record]\\\"\"]\nplain [secret:record], [secret:github-token]\nlast";
     let folder = tempfile::tempdir().unwrap();
     for size in (1..text.len()).chain([text.len()]) {
         let place = folder.path().join(size.to_string());
