@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }));
     start_log(args.verbose);
     let exit = command::execute(args).unwrap_or_else(|failure| {
-        eprintln!("{}", failure.render());
+        eprintln!("{}", maestria_secrets::funnel().clean(&failure.render()));
         failure.exit
     });
     match out::finish() {

@@ -122,7 +122,7 @@ impl Gateway {
             );
         }
         let answer = hear(opened, provider.dialect(), on_text, tally.as_mut()).await;
-        let answer = answer.map_err(|failure| ModelError::from(failure.named(&provider.name)))?;
+        let answer = answer.map_err(|failure| ModelError::from(failure.named(&provider.name, None)))?;
         let counts = answer.counts.unwrap_or_default();
         let invalid = |detail| ModelError::Invalid {
             provider: provider.name.clone(),

@@ -264,9 +264,9 @@ impl Provider {
                 let uri = format!("{base}{}", call.path);
                 let headers = self.headers(*dialect, key, &call.headers);
                 let response = client.post(&uri, headers, call.body.clone(), &self.patience).await;
-                let response = response.map_err(|f| f.named(&self.name))?;
+                let response = response.map_err(|f| f.named(&self.name, key))?;
                 let opened = answer::open(*dialect, response, call.stream, self.patience.silence).await;
-                opened.map_err(|f| f.named(&self.name))
+                opened.map_err(|f| f.named(&self.name, key))
             }
             Way::Playbook(playbook) => match ask {
                 Some(ask) => playbook.answer(ask).map(Opened::Pieces),

@@ -151,7 +151,7 @@ impl Relay {
     /// The client hears of a failure in its own words instead of a stream that just stops.
     fn break_off(&mut self, failure: &Failure) -> Bytes {
         self.ended = true;
-        let fault = failure.clone().named(self.tally.provider()).told();
+        let fault = failure.clone().named(self.tally.provider(), None).told();
         self.tally.failed(&fault);
         let mut out = Vec::new();
         match &mut self.manner {

@@ -181,7 +181,7 @@ impl Service {
             match provider.probe(&self.core.client, lane.key.as_deref()).await {
                 Ok(()) => lane.found_well(),
                 Err(failure) => {
-                    let failure = failure.named(&provider.name);
+                    let failure = failure.named(&provider.name, lane.key.as_deref());
                     tracing::warn!(provider = provider.name, fault = %failure.fault, "a probe failed");
                     lane.failed("", failure.blame, failure.fault.retry_after, Instant::now());
                 }

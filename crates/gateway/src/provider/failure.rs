@@ -57,9 +57,12 @@ impl Failure {
         self.blame != Blame::Request
     }
 
-    /// With the provider's name before it and without keys in it.
-    pub(crate) fn named(mut self, provider: &str) -> Self {
-        let cleaned = maestria_secrets::funnel().clean(&self.fault.message).into_owned();
+    /// With the provider's name before it and without keys in it; its own not even when it is too short for the funnel.
+    pub(crate) fn named(mut self, provider: &str, key: Option<&str>) -> Self {
+        let mut cleaned = maestria_secrets::funnel().clean(&self.fault.message).into_owned();
+        if let Some(key) = key.filter(|k| !k.is_empty()) {
+            cleaned = cleaned.replace(key, "…");
+        }
         // Only then cut off: half a key is found by nobody.
         self.fault.message = cleaned.chars().take(DETAIL).collect();
         provider.clone_into(&mut self.provider);

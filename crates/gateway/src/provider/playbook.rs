@@ -96,7 +96,7 @@ impl Playbook {
         let Some(rule) = rule else {
             let start: String = last_text(ask).chars().take(200).collect();
             let what = format!("the playbook has no rule for a prompt that begins with: {start}");
-            return Err(Failure::request(what).named(&self.name));
+            return Err(Failure::request(what).named(&self.name, None));
         };
         let index = answers_since_last_text(ask);
         let step = rule
