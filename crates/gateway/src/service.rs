@@ -14,7 +14,7 @@ use crate::{
     key::{KeyError, Seen, Who},
     lane::LaneStatus,
     limit::{Limits, Rate},
-    pass::{Issued, PassFor, PassNews, Passes},
+    pass::{Issued, PassFor, Passes},
     provider::{ConfigError, Failure},
     question::{Question, Wanted},
     route::{self, Decision, Features, Lost, Warm, Wish},
@@ -25,7 +25,7 @@ use crate::{
 use maestria_kernel::{
     At, Cost,
     ledger::{CallRow, Ledger, Scope},
-    model::ModelError,
+    model::{CallNews, ModelError},
     port::StoreError,
 };
 use std::{fmt, sync::Arc, time::Instant};
@@ -160,7 +160,7 @@ impl Service {
     ///
     /// # Errors
     /// [`KeyError::Random`].
-    pub fn issue(&self, what: PassFor) -> Result<(Issued, mpsc::UnboundedReceiver<PassNews>), KeyError> {
+    pub fn issue(&self, what: PassFor) -> Result<(Issued, mpsc::UnboundedReceiver<CallNews>), KeyError> {
         self.passes.issue(what)
     }
 
@@ -171,7 +171,7 @@ impl Service {
 
     /// The state of every lane.
     pub fn lanes(&self) -> Vec<LaneStatus> {
-        self.core.status()
+        self.core.status(self.now())
     }
 
     /// Looks at every lane, so that who fails is out of use, and who is well again in use, before a client finds out.
@@ -232,13 +232,22 @@ impl Service {
         if self.may_not_fit(question) {
             question.count().await;
         }
-        let decision = self.decide(question, who)?;
-        let (decision, hold) = self.take(question, who, decision).await?;
         let row = CallRow {
             at: question.at,
             request: question.id.clone(),
             asked: question.model.clone(),
             ..CallRow::default()
+        };
+        let taken = match self.decide(question, who) {
+            Ok(decision) => self.take(question, who, decision).await,
+            Err(fault) => Err(fault),
+        };
+        let (decision, hold) = match taken {
+            Ok(taken) => taken,
+            Err(fault) => {
+                self.note_refused(row, who, &fault).await;
+                return Err(fault);
+            }
         };
         let mut tally = Tally::new(self.budgets.clone(), hold, row, question.body.len(), who).since(started);
         tally.because(&decision.reason);
@@ -277,6 +286,14 @@ impl Service {
         .await
     }
 
+    /// Books a call that was not made, so that the books say of every call what became of it. What `limits` sends away
+    /// is not booked: a client that does not wait would fill the disk.
+    pub(crate) async fn note_refused(&self, row: CallRow, who: &Who, fault: &Fault) {
+        if let Ok(hold) = self.budgets.nothing().await {
+            Tally::new(self.budgets.clone(), hold, row, 0, who).refused(fault);
+        }
+    }
+
     /// Whether a route would choose between models that the question may be too long for.
     fn may_not_fit(&self, question: &Question) -> bool {
         let longest = question.body.len() as u64 + question.max_tokens.unwrap_or(0);
@@ -304,7 +321,7 @@ impl Service {
             return Err(Fault::new(Kind::Invalid, error.to_string()));
         }
         decided.map_err(|lost| match lost {
-            Lost::Unknown { .. } => Fault::new(Kind::NotFound, lost.to_string()),
+            Lost::Unknown { .. } | Lost::Nobody => Fault::new(Kind::NotFound, lost.to_string()),
             Lost::Needs(_) => Fault::new(Kind::Invalid, lost.to_string()),
         })
     }
@@ -388,7 +405,7 @@ impl Service {
         }
         if let Some(pass) = &who.pass {
             let (because, of_run) = (refusal.to_string(), refusal.is_of_run());
-            pass.tell(PassNews::Refused { because, of_run });
+            pass.tell(CallNews::Refused { because, of_run });
         }
         Err(Fault::new(Kind::Unpaid, refusal.to_string()))
     }

@@ -5,10 +5,10 @@ use crate::{
     catalogue::Price,
     key::Who,
     lane::UnderWay,
-    pass::{Pass, PassNews},
+    pass::Pass,
     wire::{Counts, Fault, Piece},
 };
-use maestria_kernel::{Cost, Tokens, Usage, ledger::CallRow};
+use maestria_kernel::{Cost, Tokens, Usage, ledger::CallRow, model::CallNews};
 use std::{sync::Arc, time::Instant};
 
 /// What a call uses, as far as it is known.
@@ -155,6 +155,13 @@ impl Tally {
         fault.kind.code().clone_into(&mut self.row.code);
     }
 
+    /// It was not made.
+    pub(crate) fn refused(mut self, fault: &Fault) {
+        self.failed(fault);
+        "refused".clone_into(&mut self.row.outcome);
+        fault.message.clone_into(&mut self.row.reason);
+    }
+
     /// It is whole.
     pub(crate) fn done(&mut self) {
         if !self.ended {
@@ -226,7 +233,7 @@ impl Tally {
         row.cost = cost;
         row.millis = millis(self.started);
         if let Some(pass) = self.pass.as_ref().filter(|_| usage != Usage::default()) {
-            pass.tell(PassNews::Called {
+            pass.tell(CallNews::Called {
                 model: format!("{}/{}", row.provider, row.model),
                 usage,
                 millis: row.millis,
