@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::command::{audit, budget, gateway, keys, models, route, sandbox, serve, usage};
+use crate::command::{audit, budget, gateway, keys, models, route, sandbox, secrets, serve, usage};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use maestria_kernel::Cost;
@@ -116,6 +116,11 @@ pub(crate) enum Verb {
     Keys {
         #[command(subcommand)]
         verb: Option<keys::Keys>,
+    },
+    /// The keys of providers, encrypted.
+    Secrets {
+        #[command(subcommand)]
+        verb: Option<secrets::Secrets>,
     },
     /// Check this machine: git, agents, sandbox, disk, clock, configuration.
     Doctor(Output),

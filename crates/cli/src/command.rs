@@ -17,6 +17,7 @@ mod policy;
 pub(crate) mod route;
 mod run;
 pub(crate) mod sandbox;
+pub(crate) mod secrets;
 pub(crate) mod serve;
 pub(crate) mod usage;
 
@@ -134,6 +135,7 @@ pub(crate) fn execute(args: Args) -> Done {
         Verb::Policy { verb } => policy::execute(&context, verb),
         Verb::Audit { verb } => audit::execute(&context, verb.as_ref()),
         Verb::Route(args) => route::execute(&context, args),
+        Verb::Secrets { verb } => secrets::execute(&context, verb),
         Verb::Models { verb } => models::execute(&context, verb.as_ref()),
         verb => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -181,6 +183,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         | Verb::Policy { .. }
         | Verb::Completions { .. }
         | Verb::Route(_)
+        | Verb::Secrets { .. }
         | Verb::Models { .. } => Ok(Exit::Ok),
     }
 }

@@ -64,6 +64,8 @@ pub struct ProviderTable {
     pub key: Option<Secret>,
     /// The environment variables that hold keys; calls are balanced between them.
     pub key_env: Vec<String>,
+    /// The secrets of the vault that are keys; calls are balanced between them.
+    pub key_secret: Vec<String>,
     /// Its models, the preferred first.
     pub models: Vec<String>,
     /// Costs nothing.

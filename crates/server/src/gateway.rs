@@ -3,6 +3,7 @@
 
 mod in_house;
 mod owner;
+pub mod vault;
 pub(crate) mod way;
 
 pub use in_house::InHouse;
@@ -31,21 +32,22 @@ use std::{
 /// How the gateway is set up by a configuration.
 ///
 /// # Errors
-/// [`AppError::Config`] when the person's own catalogue cannot be read.
+/// [`AppError::Config`] when the person's own catalogue or the vault cannot be read.
 pub fn setup(config: &Config, options: &Options) -> Result<Setup, AppError> {
     let mut routes = config.gateway.routes.clone();
     if let Some(balanced) = Policy::named("balanced") {
         routes.entry("default".to_owned()).or_insert(Route::Policy(balanced));
     }
     Ok(Setup {
-        providers: providers(config, options),
+        providers: providers(config, options)?,
         balance: config.gateway.balance,
         catalogue: catalogue(config)?,
         routes,
     })
 }
 
-fn providers(config: &Config, options: &Options) -> Vec<ProviderConfig> {
+fn providers(config: &Config, options: &Options) -> Result<Vec<ProviderConfig>, AppError> {
+    let vault = vault::keys(config)?;
     let lookup = |name: &String| std::env::var(name).ok().filter(|v| !v.is_empty());
     let configured = config.providers.iter().map(|(name, table)| {
         let written = table.key.iter().map(|key| key.reveal().to_owned());
@@ -53,7 +55,15 @@ fn providers(config: &Config, options: &Options) -> Vec<ProviderConfig> {
             name: name.clone(),
             dialect: table.dialect.clone(),
             base_url: table.base_url.clone(),
-            keys: written.chain(table.key_env.iter().filter_map(lookup)).collect(),
+            keys: written
+                .chain(table.key_env.iter().filter_map(lookup))
+                .chain(
+                    table
+                        .key_secret
+                        .iter()
+                        .filter_map(|name| Some(vault.get(name)?.reveal().to_owned())),
+                )
+                .collect(),
             models: table.models.clone(),
             local: table.local,
             weight: table.weight,
@@ -74,7 +84,7 @@ fn providers(config: &Config, options: &Options) -> Vec<ProviderConfig> {
         script_text: Some(scripted.script.clone()),
         ..ProviderConfig::default()
     });
-    configured.chain(scripted).collect()
+    Ok(configured.chain(scripted).collect())
 }
 
 /// What models cost and can do: built in, and the person's own file over it.

@@ -11,5 +11,6 @@ mod process;
 mod questions;
 mod real_workers;
 mod sandbox;
+mod secrets;
 mod serve;
 mod workers;

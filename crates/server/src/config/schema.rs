@@ -95,6 +95,7 @@ pub(super) const PROVIDER: &[(&str, Kind)] = &[
     ("dialect", Kind::Text),
     ("key", Kind::Text),
     ("key_env", Kind::Words),
+    ("key_secret", Kind::Words),
     ("local", Kind::Bool),
     ("models", Kind::Words),
     ("requests_per_minute", Kind::Number),

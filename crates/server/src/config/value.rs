@@ -235,6 +235,7 @@ impl Reader<'_> {
             base_url: self.text(&key("base_url")),
             key: self.text(&key("key")).map(|text| Secret::known(name, text)),
             key_env: self.words(&key("key_env")),
+            key_secret: self.words(&key("key_secret")),
             models: self.words(&key("models")),
             local: self.flag(&key("local")).unwrap_or(false),
             script: self.path(&key("script")),
