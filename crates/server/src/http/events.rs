@@ -15,11 +15,12 @@ use axum::{
     response::Response,
 };
 use futures_util::stream;
-use maestria_api::problem::Code;
+use maestria_api::{problem::Code, run::EventPage};
 use maestria_kernel::{
     DecisionId, Event, ReviewId, Run, RunId, Seq, TaskId,
     port::{Numbered, Store, StoreError},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -31,14 +32,21 @@ const BEAT: Duration = Duration::from_secs(10);
 const STEP: u32 = 2048;
 
 /// The parameters of a page.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Place {
+    /// Only after this `seq`; in a stream, this number.
     after: Option<u64>,
+    /// Only before this `seq`.
     before: Option<u64>,
+    /// `asc` or `desc`.
     order: Option<String>,
+    /// Kinds, and `noun.*` for all of a noun, with commas between.
     kinds: Option<String>,
+    /// Only about this task: its id or key.
     task: Option<String>,
+    /// The most on a page.
+    #[schemars(range(min = 1, max = 2000))]
     limit: Option<u32>,
 }
 
@@ -133,7 +141,7 @@ pub(super) async fn page(
         }
     };
     let next = next.map(|seq| seq.to_string());
-    reply::json(&headers, &serde_json::json!({"items": items, "next": next}))
+    reply::json(&headers, &EventPage { items, next })
 }
 
 async fn forwards(
@@ -214,11 +222,14 @@ fn typed(body: Body, kind: &'static str) -> Response {
 }
 
 /// The parameters of the stream.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Wish {
+    /// Only of these runs: full ids, with commas between.
     run: Option<String>,
+    /// Kinds, and `noun.*` for all of a noun, with commas between.
     kinds: Option<String>,
+    /// Only after this `seq`; in a stream, this number.
     after: Option<u64>,
 }
 

@@ -108,7 +108,7 @@ async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Res
 
 /// The place that a path names, if it takes a credential. Everything does but health, the exchange of a code and the
 /// dashboard's own files.
-fn guarded(path: &str) -> Option<&str> {
+pub(super) fn guarded(path: &str) -> Option<&str> {
     let place = path.strip_prefix("/api/v1").unwrap_or(path);
     let is_open = matches!(path, "/api/v1/health" | "/api/v1/sign-in");
     let flat = ["/operations", "/escalations", "/metrics"];
@@ -117,7 +117,7 @@ fn guarded(path: &str) -> Option<&str> {
 }
 
 /// The role that a path takes.
-fn needed(method: &Method, place: &str) -> Role {
+pub(super) fn needed(method: &Method, place: &str) -> Role {
     match place {
         "/config" | "/audit" => Role::Admin,
         "/policies/test" | "/policies/path" | "/gateway/route" | "/api/route-llm" => Role::Viewer,

@@ -7,7 +7,7 @@ use super::{
     reply::{self, Answer},
     runs::app_refusal,
 };
-use crate::gateway::{Gateway, Wish, catalogue, sample, setup};
+use crate::gateway::{Decision, Gateway, Wish, catalogue, sample, setup};
 use axum::http::{HeaderMap, StatusCode};
 use maestria_api::{
     Page,
@@ -18,15 +18,18 @@ use maestria_kernel::{
     At,
     ledger::{Scope, UsageBy, UsageLine},
 };
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 const DAY: i64 = 86_400_000;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Query {
+    /// What it is grouped by.
     by: Option<String>,
+    /// Since then, milliseconds since 1970.
     since: Option<i64>,
 }
 
@@ -132,9 +135,11 @@ pub(super) async fn lanes(headers: HeaderMap) -> Answer {
     reply::json(&headers, &Page::<()>::whole(Vec::new()))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Most {
+    /// The most that are told.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
 }
 
@@ -146,7 +151,7 @@ pub(super) async fn calls(shared: State, headers: HeaderMap, Args(most): Args<Mo
 }
 
 /// What a route is wished for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     prompt: String,
@@ -164,6 +169,15 @@ pub(super) struct Asked {
     context: u64,
     #[serde(default)]
     max_tokens: Option<u64>,
+}
+
+/// Which model would answer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Routed {
+    #[serde(flatten)]
+    decision: Decision,
+    /// No provider is configured; the catalogue stood in.
+    sampled: bool,
 }
 
 /// `POST /gateway/route`: decides and calls nobody.
@@ -187,9 +201,5 @@ pub(super) async fn route(shared: State, Body(asked): Body<Asked>) -> Answer {
         max_tokens: asked.max_tokens,
     });
     let decision = decision.map_err(|lost| no_route(lost.to_string()))?;
-    let mut value = serde_json::to_value(decision).map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("sampled".to_owned(), sampled.into());
-    }
-    reply::done(StatusCode::OK, &value)
+    reply::done(StatusCode::OK, &Routed { decision, sampled })
 }

@@ -18,12 +18,14 @@ use maestria_kernel::{
     review::Review,
     state::{RunState, TaskState},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::Path;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Of {
+    /// Only of this run.
     run: Option<String>,
 }
 
