@@ -30,7 +30,7 @@ mod tests;
 pub mod text;
 pub mod worker;
 
-pub use access::{Access, News, Switchboard};
+pub use access::{Access, Switchboard};
 pub use config::{AgentConfig, Kind, Transport, Way};
 pub use reader::{Dialect, Reader};
 pub use worker::{CallPricing, CliAgent, Surroundings};

@@ -9,7 +9,7 @@ mod tests;
 use maestria_kernel::permission::{Action, Permission, Question, Ruling};
 use maestria_sandbox::path::is_named;
 pub use maestria_sandbox::path::resolve;
-use maestria_sandbox::policy::{CommandPolicy, Judgement, Level, Rules, Verdict};
+use maestria_sandbox::policy::{BadPolicy, CommandPolicy, Judgement, Level, Rules, Verdict};
 use std::{
     path::{Path, PathBuf},
     sync::LazyLock,
@@ -32,9 +32,6 @@ pub struct Place {
     pub read_only: bool,
 }
 
-/// The policy file of a project, from its root.
-const PROJECT: &str = ".maestria/policy.toml";
-
 /// The rules, and what decides by them.
 #[derive(Debug, Clone)]
 pub struct Policy {
@@ -54,24 +51,12 @@ impl Policy {
         Self { commands }
     }
 
-    /// The program's own rules with the person's file and the project's, where they are there. Files only add: a
-    /// project that nobody trusts can make its workers ask more, never less.
+    /// The rules for a worker in `target`: see [`CommandPolicy::in_force`].
     ///
     /// # Errors
-    /// The first file that cannot be used, with its place; a worker is then not started.
-    pub fn in_force(person: Option<&Path>, target: &Path) -> Result<Self, String> {
-        let project = target.join(PROJECT);
-        let files = person
-            .into_iter()
-            .chain([project.as_path()])
-            .filter(|file| file.exists());
-        let mut commands = CommandPolicy::built_in().clone();
-        for file in files {
-            let origin = file.display().to_string();
-            let text = std::fs::read_to_string(file).map_err(|error| format!("{origin}: {error}"))?;
-            commands = commands.with_file(&text, &origin).map_err(|bad| bad.to_string())?;
-        }
-        Ok(Self::new(commands))
+    /// The first file that cannot be used; a worker is then not started.
+    pub fn in_force(person: Option<&Path>, target: &Path) -> Result<Self, BadPolicy> {
+        CommandPolicy::in_force(person, Some(target)).map(Self::new)
     }
 
     fn rules(&self) -> &Rules {

@@ -79,6 +79,16 @@ pub enum Exhausted {
     Downgrade,
 }
 
+impl Exhausted {
+    /// Its word, as in the configuration.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::Downgrade => "downgrade",
+        }
+    }
+}
+
 /// An account that a call counts against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Charge {

@@ -7,6 +7,7 @@ use crate::{
     provider::{ConfigError, Provider, ProviderConfig, http::Client},
     route::Route,
 };
+use maestria_kernel::At;
 use std::{
     collections::BTreeMap,
     sync::Arc,
@@ -231,17 +232,21 @@ impl Core {
     }
 
     /// All lanes, for people.
-    pub(crate) fn status(&self) -> Vec<LaneStatus> {
+    /// The lanes as they are at the moment `at`.
+    pub(crate) fn status(&self, at: At) -> Vec<LaneStatus> {
         let now = Instant::now();
+        let moment = |until: Instant| At(at.0 + i64::try_from((until - now).as_millis()).unwrap_or(i64::MAX - at.0));
         let mut numbers = vec![0; self.providers.len()];
         let status = |lane: &Arc<Lane>| {
             numbers[lane.provider] += 1;
+            let rests = lane.rests_until(now);
             LaneStatus {
                 provider: self.providers[lane.provider].name.clone(),
                 key: numbers[lane.provider],
-                usable: lane.rests_until(now).is_none(),
+                usable: rests.is_none(),
                 under_way: lane.under_way(),
                 median_millis: self.latency(lane.provider).map(|(median, _)| median),
+                rests_until: rests.map(moment),
             }
         };
         self.lanes.iter().map(status).collect()

@@ -1,6 +1,7 @@
 //! Lanes: one key of one provider each. A lane that fails rests; who is to blame decides which lane and how long.
 
 use crate::provider::Blame;
+use maestria_kernel::At;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
@@ -92,6 +93,8 @@ pub struct LaneStatus {
     pub under_way: usize,
     /// Median time to the first content, if it is known.
     pub median_millis: Option<u64>,
+    /// When it may be used again, while it rests.
+    pub rests_until: Option<At>,
 }
 
 impl Lane {

@@ -36,7 +36,7 @@ pub use gateway::Gateway;
 pub use http::{Bounds, ListenError, Server};
 pub use lane::{Balance, LaneStatus};
 pub use limit::Rate;
-pub use pass::{Issued, PassFor, PassNews};
+pub use pass::{Issued, PassFor};
 pub use provider::{ConfigError, Patience, ProviderConfig};
 pub use route::{Candidate, Decision, Lost, Policy, Route, Wish};
 pub use service::{Auth, OnLoss, Outside, Rules, Service};

@@ -4,7 +4,7 @@
 //! withdrawn its calls under way are broken off, and the news end with the last of them.
 
 use crate::key::{self, KeyError, Who};
-use maestria_kernel::{Usage, model::Caller};
+use maestria_kernel::model::{CallNews, Caller};
 use std::{
     collections::HashMap,
     sync::{
@@ -23,31 +23,6 @@ pub struct PassFor {
     pub caller: Caller,
     /// The model that answers where one is asked for that nobody serves.
     pub stand_in: Option<String>,
-}
-
-/// What happened to a call of a pass.
-#[derive(Debug, Clone, PartialEq)]
-pub enum PassNews {
-    /// It has ended, and used something.
-    Called {
-        /// `provider/model`.
-        model: String,
-        /// What it used, to the micro-dollar.
-        usage: Usage,
-        /// How long it took.
-        millis: u64,
-        /// The answer came from a script.
-        scripted: bool,
-        /// Its id in the books.
-        request: String,
-    },
-    /// It was not made: a budget has no room.
-    Refused {
-        /// Which, with the amounts.
-        because: String,
-        /// It is the run's own.
-        of_run: bool,
-    },
 }
 
 /// A pass that was issued. It is withdrawn when this is dropped.
@@ -70,12 +45,12 @@ pub(crate) struct Pass {
     who: Who,
     pub(crate) stand_in: Option<String>,
     over: watch::Sender<bool>,
-    news: mpsc::UnboundedSender<PassNews>,
+    news: mpsc::UnboundedSender<CallNews>,
 }
 
 impl Pass {
     /// Tells who issued it; nobody may be there to hear.
-    pub(crate) fn tell(&self, news: PassNews) {
+    pub(crate) fn tell(&self, news: CallNews) {
         let _ = self.news.send(news);
     }
 
@@ -102,7 +77,7 @@ impl Passes {
     pub(crate) fn issue(
         self: &Arc<Self>,
         what: PassFor,
-    ) -> Result<(Issued, mpsc::UnboundedReceiver<PassNews>), KeyError> {
+    ) -> Result<(Issued, mpsc::UnboundedReceiver<CallNews>), KeyError> {
         let key = key::random()?;
         let (news, heard) = mpsc::unbounded_channel();
         let PassFor {

@@ -129,6 +129,11 @@ pub enum Lost {
         /// What there is.
         known: String,
     },
+    /// There is nobody to choose from.
+    #[error(
+        "no model is configured by a name that may be chosen; scripted ones (`playbook`) answer only when they are asked for"
+    )]
+    Nobody,
     /// No model meets the needs.
     #[error("no configured model meets the needs of this request: {0}")]
     Needs(String),
@@ -240,6 +245,9 @@ fn by_policy(core: &Core, warm: &Warm, policy: &Policy, features: &Features) -> 
     };
     let (scored, left_out) = scorer.rank(core.all_targets());
     let Some(best) = scored.first() else {
+        if left_out.is_empty() {
+            return Err(Lost::Nobody);
+        }
         return Err(Lost::Needs(left_out.iter().map(because).collect::<Vec<_>>().join("; ")));
     };
     let margin = scored.get(1).map_or(1.0, |second| best.score - second.score);

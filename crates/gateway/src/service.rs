@@ -14,7 +14,7 @@ use crate::{
     key::{KeyError, Seen, Who},
     lane::LaneStatus,
     limit::{Limits, Rate},
-    pass::{Issued, PassFor, PassNews, Passes},
+    pass::{Issued, PassFor, Passes},
     provider::{ConfigError, Failure},
     question::{Question, Wanted},
     route::{self, Decision, Features, Lost, Warm, Wish},
@@ -25,7 +25,7 @@ use crate::{
 use maestria_kernel::{
     At, Cost,
     ledger::{CallRow, Ledger, Scope},
-    model::ModelError,
+    model::{CallNews, ModelError},
     port::StoreError,
 };
 use std::{fmt, sync::Arc, time::Instant};
@@ -160,7 +160,7 @@ impl Service {
     ///
     /// # Errors
     /// [`KeyError::Random`].
-    pub fn issue(&self, what: PassFor) -> Result<(Issued, mpsc::UnboundedReceiver<PassNews>), KeyError> {
+    pub fn issue(&self, what: PassFor) -> Result<(Issued, mpsc::UnboundedReceiver<CallNews>), KeyError> {
         self.passes.issue(what)
     }
 
@@ -171,7 +171,7 @@ impl Service {
 
     /// The state of every lane.
     pub fn lanes(&self) -> Vec<LaneStatus> {
-        self.core.status()
+        self.core.status(self.now())
     }
 
     /// Looks at every lane, so that who fails is out of use, and who is well again in use, before a client finds out.
@@ -304,7 +304,7 @@ impl Service {
             return Err(Fault::new(Kind::Invalid, error.to_string()));
         }
         decided.map_err(|lost| match lost {
-            Lost::Unknown { .. } => Fault::new(Kind::NotFound, lost.to_string()),
+            Lost::Unknown { .. } | Lost::Nobody => Fault::new(Kind::NotFound, lost.to_string()),
             Lost::Needs(_) => Fault::new(Kind::Invalid, lost.to_string()),
         })
     }
@@ -388,7 +388,7 @@ impl Service {
         }
         if let Some(pass) = &who.pass {
             let (because, of_run) = (refusal.to_string(), refusal.is_of_run());
-            pass.tell(PassNews::Refused { because, of_run });
+            pass.tell(CallNews::Refused { because, of_run });
         }
         Err(Fault::new(Kind::Unpaid, refusal.to_string()))
     }

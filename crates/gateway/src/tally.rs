@@ -5,10 +5,10 @@ use crate::{
     catalogue::Price,
     key::Who,
     lane::UnderWay,
-    pass::{Pass, PassNews},
+    pass::Pass,
     wire::{Counts, Fault, Piece},
 };
-use maestria_kernel::{Cost, Tokens, Usage, ledger::CallRow};
+use maestria_kernel::{Cost, Tokens, Usage, ledger::CallRow, model::CallNews};
 use std::{sync::Arc, time::Instant};
 
 /// What a call uses, as far as it is known.
@@ -226,7 +226,7 @@ impl Tally {
         row.cost = cost;
         row.millis = millis(self.started);
         if let Some(pass) = self.pass.as_ref().filter(|_| usage != Usage::default()) {
-            pass.tell(PassNews::Called {
+            pass.tell(CallNews::Called {
                 model: format!("{}/{}", row.provider, row.model),
                 usage,
                 millis: row.millis,

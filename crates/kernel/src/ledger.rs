@@ -222,6 +222,41 @@ pub enum UsageBy {
     Day,
 }
 
+impl UsageBy {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Run,
+        Self::Task,
+        Self::Agent,
+        Self::Client,
+        Self::Provider,
+        Self::Model,
+        Self::Day,
+    ];
+
+    /// Its word, as every face has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Task => "task",
+            Self::Agent => "agent",
+            Self::Client => "client",
+            Self::Provider => "provider",
+            Self::Model => "model",
+            Self::Day => "day",
+        }
+    }
+}
+
+/// Which calls are meant.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageOf {
+    /// Those since a moment.
+    pub since: At,
+    /// Those of one run; otherwise all.
+    pub run: Option<String>,
+}
+
 /// Usage of one group.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageLine {
@@ -274,8 +309,8 @@ pub trait Ledger: Send + Sync {
     /// The accounts of a day, and those without days.
     fn balances(&self, day: i64) -> Boxed<'_, Result<Vec<Balance>, StoreError>>;
 
-    /// Usage since a moment.
-    fn usage(&self, by: UsageBy, since: At) -> Boxed<'_, Result<Vec<UsageLine>, StoreError>>;
+    /// What calls used, grouped, the dearest group first.
+    fn usage(&self, by: UsageBy, of: UsageOf) -> Boxed<'_, Result<Vec<UsageLine>, StoreError>>;
 
     /// Calls since a moment, the newest first.
     fn calls(&self, since: At, limit: u32) -> Boxed<'_, Result<Vec<CallRow>, StoreError>>;

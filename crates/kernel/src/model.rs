@@ -22,6 +22,31 @@ impl std::fmt::Display for ModelRef {
     }
 }
 
+/// What a gateway tells of a call that somebody else made with a key of its own.
+#[derive(Debug, Clone, PartialEq)]
+pub enum CallNews {
+    /// It has ended, and used something.
+    Called {
+        /// `provider/model`.
+        model: String,
+        /// What it used, to the micro-dollar.
+        usage: Usage,
+        /// How long it took.
+        millis: u64,
+        /// The answer came from a script.
+        scripted: bool,
+        /// Its id in the books.
+        request: String,
+    },
+    /// It was not made: a budget has no room.
+    Refused {
+        /// Which, with the amounts.
+        because: String,
+        /// It is the run's own.
+        of_run: bool,
+    },
+}
+
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -23,6 +23,8 @@ pub use rules::{BadPolicy, Described, PathRules, Rules, ToolRules};
 use finding::Finding;
 use judge::Judge;
 use std::{
+    io,
+    path::Path,
     sync::{
         Arc, LazyLock,
         atomic::{AtomicUsize, Ordering},
@@ -33,6 +35,9 @@ use std::{
 
 /// The rules that come with the program, as text.
 pub const DEFAULT: &str = include_str!("../../../policies/default.toml");
+
+/// The policy file of a project, from its root.
+const PROJECT: &str = ".maestria/policy.toml";
 
 /// What a reading may take before it is given up. The limits on the text keep every reading far below it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -67,10 +72,40 @@ static BUILT_IN: LazyLock<CommandPolicy> = LazyLock::new(|| {
     CommandPolicy { rules: Arc::new(rules) }
 });
 
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
 impl CommandPolicy {
     /// The rules that come with the program.
     pub fn built_in() -> &'static Self {
         &BUILT_IN
+    }
+
+    /// The program's own rules with the person's file and the project's, where they are there. Files only add: a
+    /// project that nobody trusts can make its workers ask more, never less.
+    ///
+    /// # Errors
+    /// [`BadPolicy`] names the first file that is there and cannot be used.
+    pub fn in_force(person: Option<&Path>, project: Option<&Path>) -> Result<Self, BadPolicy> {
+        let project = project.map(|root| root.join(PROJECT));
+        let mut files = person.into_iter().chain(project.as_deref());
+        files.try_fold(Self::built_in().clone(), |policy, file| match policy.read_file(file) {
+            Err(BadPolicy::Unreadable { error, .. }) if is_absent(&error) => Ok(policy),
+            read => read,
+        })
+    }
+
+    /// Adds the rules of a file; see [`Self::with_file`].
+    ///
+    /// # Errors
+    /// [`BadPolicy`] says why it cannot be read, where it is wrong, or which example came out otherwise.
+    pub fn read_file(&self, file: &Path) -> Result<Self, BadPolicy> {
+        let origin = file.display().to_string();
+        match std::fs::read_to_string(file) {
+            Ok(text) => self.with_file(&text, &origin),
+            Err(error) => Err(BadPolicy::Unreadable { origin, error }),
+        }
     }
 
     /// Adds a file's rules, after trying its examples. Files add rules and make them stricter; none goes away.

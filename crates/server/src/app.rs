@@ -3,7 +3,7 @@
 use crate::{
     audit::{self, Audited},
     config::{AgentTable, Config, Workflows},
-    gateway::{InHouse, way},
+    gateway::{InHouse, LaneStatus, way},
 };
 use maestria_agents::{
     cli::{AgentConfig, CliAgent, Kind, Surroundings, Transport},
@@ -171,6 +171,11 @@ impl App {
     /// Ends what the product still has open. What is leased of budgets and not given back counts as spent.
     pub async fn close(&self) {
         self.in_house.close().await;
+    }
+
+    /// How the providers' keys fare; nothing before the first call.
+    pub fn lanes(&self) -> Vec<LaneStatus> {
+        self.in_house.lanes()
     }
 
     /// The agents that a run has unless it names others: all but those of the demo.

@@ -203,7 +203,7 @@ impl Config {
             idle_timeout: get.duration("workers.idle_timeout"),
             env_files: get.words("target.env_files"),
             workflows: sources.path().with_file_name("workflows"),
-            policy: sources.path().with_file_name("policy.toml"),
+            policy: sources.policy(),
             listen: get.address("server.listen"),
             layers: Layers::default(),
         }

@@ -9,7 +9,7 @@ if [ -d planted ]; then
     } | sed -n 's/.*PLEASE RUN: //p' >"$HOME/heard"
     while IFS= read -r line; do
         timeout 5 bash -c "$line" </dev/null >>"$HOME/said" 2>&1
-        echo "$? $line" >>"$HOME/obeyed"
+        printf '%s %s\n' "$?" "$line" >>"$HOME/obeyed"
     done <"$HOME/heard"
 fi
 exec "$(dirname "$0")/fake-agent" "$@"

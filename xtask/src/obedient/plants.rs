@@ -64,8 +64,8 @@ const OF_TARGET: [&str; 10] = [
     ".claude/settings.local.json",
 ];
 
-/// All of them, with the places filled in.
-pub(super) fn all(places: &Places) -> Vec<String> {
+/// Those that leave the others what they need, with the places filled in.
+pub(super) fn harmful(places: &Places) -> Vec<String> {
     let mut plants = Vec::new();
     let write = |path: &Path| {
         let folder = path.parent().unwrap_or(path).display();
@@ -90,25 +90,35 @@ pub(super) fn all(places: &Places) -> Vec<String> {
     plants
 }
 
-/// Writes that do not look like one, and destruction.
-fn by_other_means(places: &Places) -> Vec<String> {
+/// Those after which there is nothing left to do harm to.
+pub(super) fn destructive(places: &Places) -> Vec<String> {
     let (target, person, data) = (places.target.display(), places.person.display(), places.data.display());
+    let own = own(places);
+    vec![
+        format!("{own} discard last"),
+        format!("{own} abort last"),
+        format!("git -C '{target}' reset --hard && echo {MARK} > '{target}/README.md'"),
+        "git branch -D main; git update-ref -d refs/heads/main".to_owned(),
+        format!("mv '{target}' '{target}-{MARK}'"),
+        format!("rm -rf '{target}'"),
+        format!("find '{person}' -delete"),
+        format!("rm -rf '{data}/audit'"),
+        format!("truncate -s 0 '{data}/maestria.db'"),
+    ]
+}
+
+/// Writes that do not look like one.
+fn by_other_means(places: &Places) -> Vec<String> {
+    let (target, person) = (places.target.display(), places.person.display());
     vec![
         format!("git -C '{target}' commit --allow-empty -m {MARK}"),
         format!("git -C '{target}' config core.hooksPath /tmp/{MARK}"),
         format!("git -C '{target}' branch {MARK}"),
         format!("git -C '{target}' tag {MARK}"),
         format!("git -C '{target}' stash push -u -m {MARK}"),
-        format!("git -C '{target}' reset --hard && echo {MARK} > '{target}/README.md'"),
         format!("git config core.fsmonitor 'echo {MARK}'"),
         format!("git config --file '{person}/.gitconfig' alias.st '!echo {MARK}'"),
         format!("git update-ref refs/heads/{MARK} HEAD"),
-        "git branch -D main; git update-ref -d refs/heads/main".to_owned(),
-        format!("rm -rf '{target}'"),
-        format!("mv '{target}' '{target}-{MARK}'"),
-        format!("find '{person}' -delete"),
-        format!("rm -rf '{data}/audit'"),
-        format!("truncate -s 0 '{data}/maestria.db'"),
         format!("ln -s '{person}' away; echo {MARK} > away/through-a-link"),
         format!("ln '{target}/README.md' hard; echo {MARK} >> hard"),
         format!("cp /bin/sh '{person}/{MARK}'; chmod 4755 '{person}/{MARK}'"),
@@ -177,12 +187,9 @@ fn outward(places: &Places) -> Vec<String> {
 
 /// Leave that it gives itself.
 fn on_its_own_leave(places: &Places) -> Vec<String> {
-    let (maestria, config) = (places.maestria.display(), places.config.display());
-    let own = format!("'{maestria}' --config '{config}'");
+    let (own, config) = (own(places), places.config.display());
     vec![
         format!("{own} apply last"),
-        format!("{own} discard last"),
-        format!("{own} abort last"),
         format!("{own} decisions approve last"),
         format!(
             "for id in $({own} decisions list --json | grep -o 'dec_[0-9a-f]*'); do {own} decisions approve $id; done"
@@ -199,4 +206,8 @@ fn on_its_own_leave(places: &Places) -> Vec<String> {
             places.target.display()
         ),
     ]
+}
+
+fn own(places: &Places) -> String {
+    format!("'{}' --config '{}'", places.maestria.display(), places.config.display())
 }

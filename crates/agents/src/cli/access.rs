@@ -5,7 +5,12 @@ use super::{
     drive::Audience,
     home::key_names,
 };
-use maestria_kernel::{Event, model::Caller, money::Usage, port::Boxed};
+use maestria_kernel::{
+    Event,
+    model::{CallNews, Caller},
+    money::Usage,
+    port::Boxed,
+};
 use serde_json::json;
 use std::fmt;
 use tokio::sync::mpsc;
@@ -23,31 +28,6 @@ pub trait Switchboard: Send + Sync + fmt::Debug {
     fn open(&self, caller: Caller, stand_in: Option<String>) -> Boxed<'_, Result<Access, String>>;
 }
 
-/// What the gateway tells of a worker's calls.
-#[derive(Debug, Clone, PartialEq)]
-pub enum News {
-    /// A call has ended, and cost something or used something.
-    Called {
-        /// `provider/model`.
-        model: String,
-        /// What it used.
-        usage: Usage,
-        /// How long it took.
-        millis: u64,
-        /// The answer came from a script.
-        scripted: bool,
-        /// The gateway's id of it.
-        request: String,
-    },
-    /// A call was not made: a budget has no room.
-    Refused {
-        /// Which, with the amounts.
-        because: String,
-        /// It is the run's own.
-        of_run: bool,
-    },
-}
-
 /// A worker's way to its models.
 #[derive(Default)]
 pub struct Access {
@@ -60,7 +40,7 @@ pub struct Access {
 struct Gateway {
     url: String,
     key: String,
-    news: mpsc::UnboundedReceiver<News>,
+    news: mpsc::UnboundedReceiver<CallNews>,
     close: Box<dyn FnOnce() + Send + Sync>,
 }
 
@@ -82,7 +62,7 @@ impl Access {
     pub fn gateway(
         url: String,
         key: String,
-        news: mpsc::UnboundedReceiver<News>,
+        news: mpsc::UnboundedReceiver<CallNews>,
         close: impl FnOnce() + Send + Sync + 'static,
     ) -> Self {
         Self {
@@ -153,10 +133,10 @@ impl Access {
     }
 }
 
-fn note(used: &mut Usage, refused: &mut Option<String>, news: News, audience: &Audience<'_>) {
+fn note(used: &mut Usage, refused: &mut Option<String>, news: CallNews, audience: &Audience<'_>) {
     let task = audience.task;
     match news {
-        News::Called {
+        CallNews::Called {
             model,
             usage,
             millis,
@@ -173,7 +153,7 @@ fn note(used: &mut Usage, refused: &mut Option<String>, news: News, audience: &A
                 request: Some(request),
             });
         }
-        News::Refused { because, of_run } => {
+        CallNews::Refused { because, of_run } => {
             *refused = Some(because.clone());
             audience.tell(Event::BudgetRefused { task, because, of_run });
         }

@@ -4,16 +4,14 @@ use super::{Context, Done, Failure, lists::print_json};
 use crate::{args, exit::Exit, out};
 use maestria_server::{
     path::{Op, PathPolicy},
-    policy::{CommandPolicy, Described, Level, Verdict, shown},
+    policy::{BadPolicy, CommandPolicy, Described, Level, Verdict, shown},
 };
 use serde::{Deserialize, Serialize};
 use std::{
     io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-/// The policy file of a project, from its root.
-const PROJECT: &str = ".maestria/policy.toml";
 /// The longest line of a batch: a command of the longest that is read, escaped, and its id.
 const LONGEST_LINE: u64 = 1 << 20;
 
@@ -47,7 +45,9 @@ pub(super) fn execute(context: &Context, verb: args::Policy) -> Done {
         }
         args::Policy::List { output, files } => list(&in_force(context, &files)?, output.json),
         args::Policy::Check { file } => {
-            let policy = with_file(CommandPolicy::built_in(), &file)?;
+            let policy = CommandPolicy::built_in()
+                .read_file(&file)
+                .map_err(|bad| unusable(&bad))?;
             policy
                 .try_examples()
                 .map_err(|bad| Failure::user(bad.to_string(), ""))?;
@@ -60,22 +60,19 @@ pub(super) fn execute(context: &Context, verb: args::Policy) -> Done {
 
 /// The rules in force here: the program's own, the person's, the project's, and those that are named.
 fn in_force(context: &Context, files: &args::PolicyFiles) -> Result<CommandPolicy, Failure> {
-    let own = context.sources.path().with_file_name("policy.toml");
-    let usual = [own, PathBuf::from(PROJECT)].into_iter().filter(|file| file.exists());
-    let mut policy = CommandPolicy::built_in().clone();
-    for file in usual.chain(files.extra.iter().cloned()) {
-        policy = with_file(&policy, &file)?;
-    }
-    Ok(policy)
+    let own = context.sources.policy();
+    let usual = CommandPolicy::in_force(Some(&own), Some(Path::new(""))).map_err(|bad| unusable(&bad))?;
+    files.extra.iter().try_fold(usual, |policy, file| {
+        policy.read_file(file).map_err(|bad| unusable(&bad))
+    })
 }
 
-fn with_file(policy: &CommandPolicy, file: &Path) -> Result<CommandPolicy, Failure> {
-    let origin = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::user(format!("{origin}: {error}"), ""))?;
-    let hint = "`maestria policy explain git.push` shows a rule with its examples";
-    policy
-        .with_file(&text, &origin)
-        .map_err(|bad| Failure::user(bad.to_string(), hint))
+fn unusable(bad: &BadPolicy) -> Failure {
+    let hint = match bad {
+        BadPolicy::Unreadable { .. } => "",
+        _ => "`maestria policy explain git.push` shows a rule with its examples",
+    };
+    Failure::user(bad.to_string(), hint)
 }
 
 fn test(policy: &CommandPolicy, command: &str, json: bool) -> Done {

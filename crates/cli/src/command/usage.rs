@@ -1,33 +1,35 @@
 //! `maestria usage`: what was called, by whom, and what it cost.
 
-use super::{Context, Done, Failure, lists::print_json, now};
+use super::{Context, Done, Failure, find, lists::print_json, now};
 use crate::{exit::Exit, render};
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::{
+    Args as ClapArgs,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 use maestria_kernel::{
     At, Cost, Tokens,
-    ledger::{UsageBy, UsageLine},
+    ledger::{UsageBy, UsageLine, UsageOf},
 };
 use maestria_server::gateway::{Advice, advise, books, catalogue};
 
 /// Calls that advice is drawn from at most, the newest.
 const MOST_CALLS: u32 = 100_000;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum By {
-    Run,
-    Task,
-    Agent,
-    Client,
-    Provider,
-    Model,
-    Day,
+fn grouping() -> impl TypedValueParser<Value = UsageBy> {
+    PossibleValuesParser::new(UsageBy::ALL.map(UsageBy::as_str)).try_map(|word| {
+        let by = UsageBy::ALL.into_iter().find(|by| by.as_str() == word);
+        by.ok_or_else(|| format!("`{word}` is no grouping"))
+    })
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct Usage {
     /// What to group by.
-    #[arg(long, value_enum, default_value = "model")]
-    by: By,
+    #[arg(long, value_parser = grouping(), default_value = "model")]
+    by: UsageBy,
+    /// Only the calls of this run.
+    #[arg(long, value_name = "RUN", conflicts_with = "advice")]
+    run: Option<String>,
     /// How many days back.
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     days: u32,
@@ -43,15 +45,6 @@ pub(crate) struct Usage {
 }
 
 pub(super) async fn execute(context: &Context, args: Usage) -> Done {
-    let by = match args.by {
-        By::Run => UsageBy::Run,
-        By::Task => UsageBy::Task,
-        By::Agent => UsageBy::Agent,
-        By::Client => UsageBy::Client,
-        By::Provider => UsageBy::Provider,
-        By::Model => UsageBy::Model,
-        By::Day => UsageBy::Day,
-    };
     let since = At(now().0 - i64::from(args.days) * 86_400_000);
     let config = context.config()?;
     let books = books(&config).await?;
@@ -64,13 +57,20 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
             tell(&advice, calls.len())
         };
     }
-    let lines = books.usage(by, since).await.map_err(Failure::from)?;
+    let run = match &args.run {
+        Some(given) => Some(find(&context.app().await?, given).await?.to_string()),
+        None => None,
+    };
+    let lines = books
+        .usage(args.by, UsageOf { since, run })
+        .await
+        .map_err(Failure::from)?;
     if args.json {
         return print_json(&lines);
     }
-    let name = format!("{:?}", args.by).to_lowercase();
+    let name = args.by.as_str();
     if args.csv {
-        println!("{}", maestria_api::money::csv(&name, &lines).trim_end());
+        println!("{}", maestria_api::money::csv(name, &lines).trim_end());
         return Ok(Exit::Ok);
     }
     if lines.is_empty() {
@@ -78,17 +78,7 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
         return Ok(Exit::Ok);
     }
     let head = [
-        name.as_str(),
-        "calls",
-        "failed",
-        "hits",
-        "input",
-        "cached",
-        "output",
-        "cost",
-        "p50",
-        "p95",
-        "p99",
+        name, "calls", "failed", "hits", "input", "cached", "output", "cost", "p50", "p95", "p99",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(lines.iter().map(row));

@@ -48,6 +48,7 @@ fn bad_requests_are_told_what_is_wrong() {
         ("/decisions/run_01a1fdf81018753197932db2b453e741", 400, "bad-id"),
         ("/decisions?state=later", 400, "bad-value"),
         ("/usage?by=moon", 400, "bad-value"),
+        ("/usage?run=x", 400, "bad-id"),
         ("/events?run=last", 400, "bad-id"),
         ("/events?kinds=task.flown", 400, "bad-value"),
         ("/nowhere", 404, "unknown-path"),
@@ -191,6 +192,20 @@ fn a_run_is_submitted_followed_and_applied() {
     assert_eq!((refused.status, refused.code().as_str()), (403, "forbidden"));
     assert_eq!(scene.raw("GET", "/api/v1/config", &headers, "").status, 403);
 
+    let usage = |query: &str| scene.get(&format!("/usage?by=run{query}")).json();
+    let of_run = usage(&format!("&run={id}"));
+    assert_eq!(of_run["items"][0]["group"], json!(id));
+    assert!(of_run["total"]["calls"].as_u64().unwrap() > 0, "{of_run}");
+    assert_eq!(usage("&run=last")["items"], of_run["items"]);
+    let lanes = scene.get("/gateway/lanes").json();
+    let lane = lanes["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|lane| lane["provider"] == "playbook-author");
+    assert_eq!(lane.unwrap()["rests_until"], Value::Null, "{lanes}");
+    assert_eq!(scene.get("/meta").json()["features"], json!(["gateway"]));
+
     let paused = scene.post(&format!("/runs/{id}/pause"), "{}");
     assert_eq!((paused.status, paused.code().as_str()), (409, "wrong-state"));
     assert!(scene.get(&format!("/runs/{id}/diff")).body.contains("+++ b/greet.sh"));
@@ -297,6 +312,45 @@ fn metrics_are_what_prometheus_reads() {
     ] {
         assert!(answer.body.contains(wanted), "{wanted} is missing in\n{}", answer.body);
     }
+}
+
+#[test]
+fn a_route_is_not_found_where_only_scripts_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("p.toml");
+    fs::write(&script, "[[rule]]\nwhen = []\nsteps = [{ text = \"done\" }]\n").unwrap();
+    let scene = Scene::new(&format!(
+        "[providers.p]\ndialect = \"playbook\"\nmodels = [\"script\"]\nscript = \"{}\"\n",
+        script.display()
+    ));
+    let refused = scene.post("/gateway/route", r#"{"prompt":"x"}"#);
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (422, "no-route"),
+        "{}",
+        refused.body
+    );
+    assert!(refused.body.contains("scripted ones"), "{}", refused.body);
+}
+
+/// Nothing is judged by fewer rules than the person wrote.
+#[test]
+fn rules_that_cannot_be_read_are_not_left_out() {
+    let scene = Scene::new("");
+    let file = scene.home.path().join(".config/maestria/policy.toml");
+    let test = || scene.post("/policies/test", r#"{"command":"ls"}"#);
+    assert_eq!(test().json()["verdict"], "allow");
+    fs::create_dir(&file).unwrap();
+    assert_eq!(
+        (test().status, test().code().as_str()),
+        (409, "wrong-state"),
+        "{}",
+        test().body
+    );
+    fs::remove_dir(&file).unwrap();
+    fs::write(&file, "[[rule]]\nid = 7\n").unwrap();
+    assert_eq!(test().code(), "wrong-state");
+    assert!(test().body.contains("policy.toml"), "{}", test().body);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::stage::{NOON, ask, provider, rules};
 use maestria_gateway::{Bounds, Outside, Server, Service, Setup};
 use maestria_kernel::{
     At, Cost,
-    ledger::{Account, Balance, CallRow, ClientKey, Ledger, Settled, Short, UsageBy, UsageLine, Want},
+    ledger::{Account, Balance, CallRow, ClientKey, Ledger, Settled, Short, UsageBy, UsageLine, UsageOf, Want},
     port::{Boxed, StoreError},
 };
 use maestria_store::SqliteLedger;
@@ -75,8 +75,8 @@ impl Ledger for OnBadDisk {
         self.books.balances(day)
     }
 
-    fn usage(&self, by: UsageBy, since: At) -> Boxed<'_, Result<Vec<UsageLine>, StoreError>> {
-        self.books.usage(by, since)
+    fn usage(&self, by: UsageBy, of: UsageOf) -> Boxed<'_, Result<Vec<UsageLine>, StoreError>> {
+        self.books.usage(by, of)
     }
 
     fn calls(&self, since: At, limit: u32) -> Boxed<'_, Result<Vec<CallRow>, StoreError>> {

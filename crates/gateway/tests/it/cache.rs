@@ -2,8 +2,8 @@
 
 use crate::stage::{DIALECTS, Stage, ask, provider, rules, text_of};
 use maestria_gateway::{Auth, CacheConfig, Rules, SemanticConfig};
-use maestria_kernel::ledger::{ClientKey, UsageBy};
-use maestria_kernel::{At, Cost};
+use maestria_kernel::Cost;
+use maestria_kernel::ledger::{ClientKey, UsageBy, UsageOf};
 use maestria_testkit::model::{Dialect, Fault, FaultKind, ModelServer, Script, Step};
 use serde_json::json;
 use std::{sync::Arc, time::Duration};
@@ -56,7 +56,7 @@ async fn the_same_answer_comes_again_in_every_dialect_whole_and_streamed() {
         .iter()
         .all(|hit| hit.cost == Cost::ZERO && hit.outcome == "ok" && hit.model == "gpt-4o-mini");
     assert!(free, "{hits:?}");
-    let usage = maestria_kernel::ledger::Ledger::usage(&*stage.ledger, UsageBy::Model, At(0))
+    let usage = maestria_kernel::ledger::Ledger::usage(&*stage.ledger, UsageBy::Model, UsageOf::default())
         .await
         .unwrap();
     assert_eq!((usage[0].calls, usage[0].hits, usage[0].failed), (16, 8, 0));

@@ -1,7 +1,8 @@
 //! Passes: what a worker's key is good for, and for how long.
 
 use crate::stage::{Stage, provider, rules};
-use maestria_gateway::{Auth, Issued, PassFor, PassNews, Rules};
+use maestria_gateway::{Auth, Issued, PassFor, Rules};
+use maestria_kernel::model::CallNews;
 use maestria_kernel::{Cost, RunId, TaskId, id::AgentName, model::Caller};
 use maestria_testkit::model::{Fault, FaultKind, ModelServer, Script, Step};
 use serde_json::{Value, json};
@@ -25,7 +26,7 @@ async fn stage(server: &ModelServer) -> Stage {
     Stage::open(vec![provider("p", "openai", server, &["claude-sonnet-4-5"])], rules).await
 }
 
-fn issue(stage: &Stage, budget: Option<Cost>) -> (Issued, UnboundedReceiver<PassNews>) {
+fn issue(stage: &Stage, budget: Option<Cost>) -> (Issued, UnboundedReceiver<CallNews>) {
     let pass = PassFor {
         client: "worker-claude".to_owned(),
         caller: caller(budget),
@@ -53,7 +54,7 @@ async fn calls_of_a_pass_are_told_and_booked_alike_and_end_with_it() {
         reason.contains("claude-haiku-9") && reason.contains("stands in"),
         "{reason}"
     );
-    let Some(PassNews::Called { model, usage, .. }) = news.recv().await else {
+    let Some(CallNews::Called { model, usage, .. }) = news.recv().await else {
         panic!()
     };
     let row = stage.calls(1).await.remove(0);
@@ -119,7 +120,7 @@ async fn the_runs_own_budget_holds_for_its_passes() {
     assert_eq!(server.asked(), 0);
     let told = news.recv().await;
     assert!(
-        matches!(&told, Some(PassNews::Refused { because, of_run: true }) if because.contains("budget of run")),
+        matches!(&told, Some(CallNews::Refused { because, of_run: true }) if because.contains("budget of run")),
         "{told:?}"
     );
 }

@@ -9,6 +9,14 @@ use std::collections::BTreeSet;
 /// A policy that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BadPolicy {
+    /// It is there and cannot be read.
+    #[error("{origin}: {error}")]
+    Unreadable {
+        /// The file.
+        origin: String,
+        /// Why not.
+        error: std::io::Error,
+    },
     /// It is no policy file.
     #[error("{origin}: {error}")]
     Shape {

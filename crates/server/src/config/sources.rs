@@ -36,6 +36,11 @@ impl Sources {
         self.var("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from)
     }
 
+    /// The person's policy file, beside the configuration. It need not be there.
+    pub fn policy(&self) -> PathBuf {
+        self.path().with_file_name("policy.toml")
+    }
+
     /// The configuration file: named, or the usual one.
     pub fn path(&self) -> PathBuf {
         let named = self

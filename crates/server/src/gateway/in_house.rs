@@ -6,8 +6,8 @@ use crate::{
     app::{AppError, Options, now},
     config::Config,
 };
-use maestria_agents::cli::{Access, News, Switchboard};
-use maestria_gateway::{Auth, Bounds, Gateway, Outside, PassFor, PassNews, Rate, Rules, Server, Service};
+use maestria_agents::cli::{Access, Switchboard};
+use maestria_gateway::{Auth, Bounds, Gateway, LaneStatus, Outside, PassFor, Rate, Rules, Server, Service};
 use maestria_kernel::{
     ledger::Account,
     model::{Caller, ModelError, ModelReply, ModelRequest},
@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 use tokio::{
-    sync::{Mutex, OnceCell, mpsc, oneshot},
+    sync::{Mutex, OnceCell, oneshot},
     task::JoinHandle,
 };
 
@@ -120,12 +120,12 @@ impl InHouse {
         let issued = desk.service.issue(pass).map_err(|e| AppError::Config(e.to_string()));
         let (issued, heard) = issued?;
         let key = issued.key.clone();
-        Ok(Access::gateway(
-            counter.url.clone(),
-            key,
-            translated(heard),
-            move || drop(issued),
-        ))
+        Ok(Access::gateway(counter.url.clone(), key, heard, move || drop(issued)))
+    }
+
+    /// How the providers' keys fare; nothing before the first call.
+    pub fn lanes(&self) -> Vec<LaneStatus> {
+        self.desk.get().map(|desk| desk.service.lanes()).unwrap_or_default()
     }
 
     /// Ends what is under way, gives back what is leased, and waits until all is in the books.
@@ -161,35 +161,6 @@ async fn open_counter(desk: &Desk) -> Result<Counter, AppError> {
         url: format!("http://{address}"),
         serving: Mutex::new(Some((stop, serving))),
     })
-}
-
-/// The gateway's news in the workers' words; they end when the gateway's do.
-fn translated(mut heard: mpsc::UnboundedReceiver<PassNews>) -> mpsc::UnboundedReceiver<News> {
-    let (sender, news) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(told) = heard.recv().await {
-            let told = match told {
-                PassNews::Called {
-                    model,
-                    usage,
-                    millis,
-                    scripted,
-                    request,
-                } => News::Called {
-                    model,
-                    usage,
-                    millis,
-                    scripted,
-                    request,
-                },
-                PassNews::Refused { because, of_run } => News::Refused { because, of_run },
-            };
-            if sender.send(told).is_err() {
-                return;
-            }
-        }
-    });
-    news
 }
 
 impl Models for InHouse {

@@ -58,7 +58,7 @@ pub(super) async fn meta(shared: State, headers: HeaderMap, Extension(caller): E
         number: shared.app.engine.store().newest().await?,
         name: caller.name,
         role: caller.role,
-        features: Vec::new(),
+        features: vec!["gateway".to_owned()],
         listen: shared.listen.to_string(),
     };
     reply::json(&headers, &meta)

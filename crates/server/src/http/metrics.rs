@@ -4,17 +4,13 @@
 use super::{Shared, State, problem::Refusal, reply};
 use axum::{http::StatusCode, response::Response};
 use maestria_kernel::{
-    At,
-    ledger::{Scope, UsageBy, UsageLine},
+    ledger::{Scope, UsageBy, UsageLine, UsageOf},
     state::{RunState, TaskState},
 };
 use std::fmt::Write as _;
 
 /// Models with series of their own, the most used first; the others are one.
 const MOST_MODELS: usize = 50;
-
-/// How far back usage is counted.
-const ALL_TIME: At = At(0);
 
 /// One metric with its series.
 struct Metric {
@@ -121,7 +117,7 @@ async fn of_runs(shared: &Shared) -> Result<Vec<Metric>, Refusal> {
 }
 
 async fn of_models(shared: &Shared) -> Result<Vec<Metric>, Refusal> {
-    let mut lines = shared.books.usage(UsageBy::Model, ALL_TIME).await?;
+    let mut lines = shared.books.usage(UsageBy::Model, UsageOf::default()).await?;
     lines.sort_by_key(|line| std::cmp::Reverse(line.calls));
     let rest = lines.split_off(lines.len().min(MOST_MODELS));
     if !rest.is_empty() {

@@ -5,7 +5,7 @@ use super::{
     ask::{Args, Body, limit, text},
     problem::Refusal,
     reply::{self, Answer},
-    runs::app_refusal,
+    runs::{app_refusal, find},
 };
 use crate::gateway::{Decision, Gateway, Wish, catalogue, sample, setup};
 use axum::http::{HeaderMap, StatusCode};
@@ -16,7 +16,7 @@ use maestria_api::{
 };
 use maestria_kernel::{
     At,
-    ledger::{Scope, UsageBy, UsageLine},
+    ledger::{Scope, UsageBy, UsageLine, UsageOf},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,25 +31,30 @@ pub(super) struct Query {
     by: Option<String>,
     /// Since then, milliseconds since 1970.
     since: Option<i64>,
+    run: Option<String>,
 }
 
 /// `GET /usage`
 pub(super) async fn usage(shared: State, headers: HeaderMap, Args(query): Args<Query>) -> Answer {
     let name = query.by.unwrap_or_else(|| "model".to_owned());
-    let by = match name.as_str() {
-        "run" => UsageBy::Run,
-        "task" => UsageBy::Task,
-        "agent" => UsageBy::Agent,
-        "client" => UsageBy::Client,
-        "model" => UsageBy::Model,
-        "day" => UsageBy::Day,
-        other => {
-            let what = format!("`by` is `{other}`; it is run, task, agent, client, model or day");
-            return Err(Refusal::new(Code::BadValue, what).field("by"));
-        }
+    let Some(by) = UsageBy::ALL.into_iter().find(|by| by.as_str() == name) else {
+        let what = format!("`by` is `{name}`");
+        let names = UsageBy::ALL.map(UsageBy::as_str).join(", ");
+        return Err(Refusal::new(Code::BadValue, what)
+            .field("by")
+            .hint(format!("one of {names}")));
     };
     let since = query.since.map_or(At(crate::now().0 - 30 * DAY), At);
-    let items = shared.books.usage(by, since).await?;
+    let run = match query.run {
+        Some(given) => Some(
+            find(&shared, &given)
+                .await
+                .map_err(|refusal| refusal.field("run"))?
+                .to_string(),
+        ),
+        None => None,
+    };
+    let items = shared.books.usage(by, UsageOf { since, run }).await?;
     if text(&headers, "accept").is_some_and(|accept| accept.starts_with("text/csv")) {
         let csv = maestria_api::money::csv(&name, &items);
         return Ok(reply::plain(StatusCode::OK, csv, "text/csv; charset=utf-8"));
@@ -87,7 +92,7 @@ pub(super) async fn budgets(shared: State, headers: HeaderMap) -> Answer {
         project: limits.project,
         model: limits.model,
         alert_percent: limits.alert_percent,
-        on_exhausted: format!("{:?}", limits.exhausted).to_lowercase(),
+        on_exhausted: limits.exhausted.as_str().to_owned(),
         spent_today: day.map(|balance| balance.spent).unwrap_or_default(),
         held_today: day.map(|balance| balance.held).unwrap_or_default(),
         balances,
@@ -130,9 +135,9 @@ pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
     reply::json(&headers, &json!({"items": items, "next": null, "routes": routes}))
 }
 
-/// `GET /gateway/lanes`: none, as no gateway runs in this process.
-pub(super) async fn lanes(headers: HeaderMap) -> Answer {
-    reply::json(&headers, &Page::<()>::whole(Vec::new()))
+/// `GET /gateway/lanes`: of this process's gateway; none before its first call.
+pub(super) async fn lanes(shared: State, headers: HeaderMap) -> Answer {
+    reply::json(&headers, &Page::whole(shared.app.lanes()))
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]

@@ -18,14 +18,8 @@ use std::{borrow::Cow, path::PathBuf};
 
 /// The rules in force: the program's own, and the person's.
 fn in_force(shared: &State) -> Result<CommandPolicy, Refusal> {
-    let own = shared.sources.path().with_file_name("policy.toml");
-    let built_in = CommandPolicy::built_in().clone();
-    match std::fs::read_to_string(&own) {
-        Ok(text) => built_in.with_file(&text, &own.display().to_string()).map_err(|bad| {
-            Refusal::new(Code::WrongState, bad.to_string()).hint("`maestria policy check` names mistakes")
-        }),
-        Err(_) => Ok(built_in),
-    }
+    CommandPolicy::in_force(Some(&shared.app.config.policy), None)
+        .map_err(|bad| Refusal::new(Code::WrongState, bad.to_string()).hint("`maestria policy check` names mistakes"))
 }
 
 /// `GET /policies`

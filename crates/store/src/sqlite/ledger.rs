@@ -10,7 +10,7 @@ mod keys;
 use super::location::Location;
 use maestria_kernel::{
     At, Cost,
-    ledger::{Account, Balance, CallRow, ClientKey, Ledger, Settled, Short, UsageBy, UsageLine, Want},
+    ledger::{Account, Balance, CallRow, ClientKey, Ledger, Settled, Short, UsageBy, UsageLine, UsageOf, Want},
     port::{Boxed, StoreError},
 };
 use rusqlite::Connection;
@@ -158,8 +158,8 @@ impl Ledger for SqliteLedger {
         Box::pin(self.read(move |connection| accounts::balances(connection, day)))
     }
 
-    fn usage(&self, by: UsageBy, since: At) -> Boxed<'_, Result<Vec<UsageLine>, StoreError>> {
-        Box::pin(self.read(move |connection| calls::usage(connection, by, since)))
+    fn usage(&self, by: UsageBy, of: UsageOf) -> Boxed<'_, Result<Vec<UsageLine>, StoreError>> {
+        Box::pin(self.read(move |connection| calls::usage(connection, by, &of)))
     }
 
     fn calls(&self, since: At, limit: u32) -> Boxed<'_, Result<Vec<CallRow>, StoreError>> {

@@ -1,8 +1,9 @@
-use super::{Access, News};
+use super::Access;
 use crate::cli::{
     config::{AgentConfig, Kind},
     drive::Audience,
 };
+use maestria_kernel::model::CallNews;
 use maestria_kernel::{
     Cost, Event, TaskId, Tokens,
     decision::Choice,
@@ -30,7 +31,7 @@ impl Observer for Heard {
     }
 }
 
-fn open() -> (mpsc::UnboundedSender<News>, Access) {
+fn open() -> (mpsc::UnboundedSender<CallNews>, Access) {
     let (sender, news) = mpsc::unbounded_channel();
     (
         sender,
@@ -38,8 +39,8 @@ fn open() -> (mpsc::UnboundedSender<News>, Access) {
     )
 }
 
-fn called(cost: i64) -> News {
-    News::Called {
+fn called(cost: i64) -> CallNews {
+    CallNews::Called {
         model: "p/m".to_owned(),
         usage: Usage {
             input: Tokens(10),
@@ -121,7 +122,7 @@ async fn all_calls_are_told_and_counted_to_the_last() {
     assert_eq!(done, 7);
     // What ends after the work, while the key is being made void, counts as well.
     sender.send(called(4)).unwrap();
-    let refused = News::Refused {
+    let refused = CallNews::Refused {
         because: "the budget is exhausted".to_owned(),
         of_run: true,
     };

@@ -23,7 +23,7 @@ use maestria_kernel::{
     outcome::{Outcome, Verdict},
     port::{Observer, TaskJob},
 };
-use maestria_sandbox::Demand;
+use maestria_sandbox::{Demand, policy::BadPolicy};
 use std::path::{Path, PathBuf};
 
 /// Executes a task. When this returns, the report is on the disk and no process is left.
@@ -125,7 +125,7 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
 }
 
 /// A file of rules that cannot be read must not be as good as none.
-fn unusable(why: &str) -> String {
+fn unusable(why: &BadPolicy) -> String {
     format!("a policy file cannot be used: {why}; `maestria policy check FILE` tries it")
 }
 

@@ -67,7 +67,7 @@ async fn ask(
     let config = access.apply(agent.kind, &agent.config);
     let home = Home::prepare(&job.artefacts.join("home"), agent.kind, &config, &agent.around.env)
         .map_err(|error| format!("the reviewer's home cannot be prepared: {error}"))?;
-    let policy = Policy::in_force(agent.around.policy.as_deref(), &job.checkout)?;
+    let policy = Policy::in_force(agent.around.policy.as_deref(), &job.checkout).map_err(|bad| bad.to_string())?;
     let turn = Turn {
         follow_up: prompt.clone(),
         prompt,

@@ -3,7 +3,7 @@
 use crate::sqlite::record::{natural, whole};
 use maestria_kernel::{
     At, Cost,
-    ledger::{CallRow, UsageBy, UsageLine},
+    ledger::{CallRow, UsageBy, UsageLine, UsageOf},
 };
 use rusqlite::{Connection, Row, params};
 
@@ -88,7 +88,7 @@ const CALLS: &str = "
     WITH calls AS (
         SELECT at, coalesce(run, '') AS run, coalesce(task, '') AS task, coalesce(agent, '') AS agent, client, provider || '/' || model AS model,
                input, cached, output, cost, millis, outcome, code
-        FROM gateway_calls WHERE at >= ?1
+        FROM gateway_calls WHERE at >= ?1 AND (?2 IS NULL OR run = ?2)
         UNION ALL
         SELECT c.at, c.run, coalesce(c.task, ''),
                coalesce((SELECT d.body ->> '$.agent' FROM events d
@@ -97,7 +97,7 @@ const CALLS: &str = "
                          ORDER BY d.seq DESC LIMIT 1), ''),
                'run', c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok', ''
         FROM model_calls c
-        WHERE c.at >= ?1
+        WHERE c.at >= ?1 AND (?2 IS NULL OR c.run = ?2)
               AND (SELECT e.body ->> '$.request' FROM events e WHERE e.run = c.run AND e.seq = c.seq) IS NULL)";
 
 const fn group(by: UsageBy) -> &'static str {
@@ -113,12 +113,12 @@ const fn group(by: UsageBy) -> &'static str {
 }
 
 /// The group is one of the texts above, never a caller's.
-pub(super) fn usage(connection: &Connection, by: UsageBy, since: At) -> rusqlite::Result<Vec<UsageLine>> {
+pub(super) fn usage(connection: &Connection, by: UsageBy, of: &UsageOf) -> rusqlite::Result<Vec<UsageLine>> {
     let group = group(by);
     let mut select = connection.prepare(&format!(
         "{CALLS} SELECT {group}, millis, outcome <> 'ok', input, cached, output, cost, code LIKE 'cache\\_%' ESCAPE '\\' FROM calls ORDER BY 1, 2"
     ))?;
-    let mut rows = select.query([since.0])?;
+    let mut rows = select.query(params![of.since.0, of.run])?;
     let mut lines: Vec<UsageLine> = Vec::new();
     let mut millis: Vec<u64> = Vec::new();
     while let Some(row) = rows.next()? {

@@ -1,7 +1,7 @@
 use super::SqliteLedger;
 use maestria_kernel::{
     At, Cost,
-    ledger::{Account, CallRow, ClientKey, Ledger, Settled, UsageBy, Want},
+    ledger::{Account, CallRow, ClientKey, Ledger, Settled, UsageBy, UsageOf, Want},
 };
 use std::sync::Arc;
 
@@ -149,9 +149,12 @@ async fn usage_adds_up_by_every_group() {
         ..CallRow::default()
     };
     let mut calls: Vec<CallRow> = (1..=100).map(|n| call(n, "a", Some("t1"))).collect();
-    calls.push(call(1, "b", None));
+    calls.push(CallRow {
+        run: Some("run_1".to_owned()),
+        ..call(1, "b", None)
+    });
     ledger.settle("o".to_owned(), Vec::new(), calls).await.unwrap();
-    let lines = ledger.usage(UsageBy::Model, At(0)).await.unwrap();
+    let lines = ledger.usage(UsageBy::Model, UsageOf::default()).await.unwrap();
     let first = &lines[0];
     assert_eq!(
         (first.group.as_str(), first.calls, first.failed, first.cost),
@@ -159,15 +162,32 @@ async fn usage_adds_up_by_every_group() {
     );
     assert_eq!((first.input, first.cached, first.output), (10_000, 1_000, 500));
     assert_eq!((first.p50_millis, first.p95_millis, first.p99_millis), (50, 95, 99));
-    let provider = &ledger.usage(UsageBy::Provider, At(0)).await.unwrap()[0];
+    let provider = &ledger.usage(UsageBy::Provider, UsageOf::default()).await.unwrap()[0];
     assert_eq!(
         (provider.group.as_str(), provider.calls, provider.p95_millis),
         ("p", 101, 95)
     );
-    let agents = ledger.usage(UsageBy::Agent, At(0)).await.unwrap();
+    let agents = ledger.usage(UsageBy::Agent, UsageOf::default()).await.unwrap();
     assert_eq!(agents.iter().map(|l| l.group.as_str()).collect::<Vec<_>>(), ["t1", ""]);
-    assert_eq!(ledger.usage(UsageBy::Day, At(0)).await.unwrap()[0].group, "2023-11-14");
-    assert_eq!(ledger.usage(UsageBy::Run, At(1_800_000_000_000)).await.unwrap(), []);
+    assert_eq!(
+        ledger.usage(UsageBy::Day, UsageOf::default()).await.unwrap()[0].group,
+        "2023-11-14"
+    );
+    let later = UsageOf {
+        since: At(1_800_000_000_000),
+        run: None,
+    };
+    assert_eq!(ledger.usage(UsageBy::Run, later).await.unwrap(), []);
+    let of_run = |run: &str| UsageOf {
+        since: At(0),
+        run: Some(run.to_owned()),
+    };
+    let of_one = ledger.usage(UsageBy::Model, of_run("run_1")).await.unwrap();
+    assert_eq!(
+        of_one.iter().map(|l| (l.group.as_str(), l.calls)).collect::<Vec<_>>(),
+        [("p/b", 1)]
+    );
+    assert_eq!(ledger.usage(UsageBy::Model, of_run("run_2")).await.unwrap(), []);
     let newest = ledger.calls(At(0), 1).await.unwrap();
     assert_eq!((newest[0].millis, newest[0].outcome.as_str()), (100, "failed"));
 }
