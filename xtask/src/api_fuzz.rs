@@ -17,6 +17,9 @@ use std::{
 /// An exact version, so that a failure is ours.
 const PACKAGES: &[&str] = &["schemathesis==4.32.5"];
 
+/// How it names an answer of 500 and more.
+const SERVER_ERROR: &str = "ST101";
+
 const TASK: &str = "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both";
 
 /// Sends about so many requests, at the least, and fails when an answer is not what the document says.
@@ -60,16 +63,9 @@ pub(crate) fn run(cases: u32, seed: Option<u32>) -> anyhow::Result<()> {
     fuzzer
         .arg("--config-file")
         .arg(std::path::absolute("xtask/fuzz/schemathesis.toml")?);
-    fuzzer.args([
-        "run",
-        &format!("{url}/api/v1/openapi.json"),
-        "--checks",
-        "all",
-        "--no-color",
-        "--workers",
-        "2",
-    ]);
-    fuzzer.arg("-H").arg(format!("authorization: Bearer {}", token.trim()));
+    // Threads of Python's make its own parser fail now and then, and gain nothing.
+    fuzzer.arg("run").arg(std::path::absolute("docs/openapi.json")?);
+    fuzzer.args(["--url", &url, "--checks", "all", "--no-color", "--workers", "1"]);
     fuzzer.args(["--max-examples", &cases.div_ceil(operations()?).to_string()]);
     fuzzer.args(seed.map(|seed| format!("--seed={seed}")));
     fuzzer.arg("--report=json").arg("--report-json-path").arg(&report);
@@ -77,9 +73,28 @@ pub(crate) fn run(cases: u32, seed: Option<u32>) -> anyhow::Result<()> {
     let passed = wait(fuzzer.spawn().context("starting schemathesis")?, patience)?;
     ensure!(server.is_alive(), "the server has ended meanwhile");
     let told: Value = serde_json::from_slice(&fs::read(&report).context("schemathesis left no report")?)?;
-    println!("{told:#}");
+    println!("{}", summary(&told)?);
     ensure!(passed, "the server does not do what its document says");
     Ok(())
+}
+
+/// The figures of the report, in a line.
+fn summary(report: &Value) -> anyhow::Result<String> {
+    let cases = &report["test_cases"];
+    let count = |name: &str| {
+        cases[name]
+            .as_u64()
+            .with_context(|| format!("the report has no `{name}`"))
+    };
+    let failures = report["failures"].as_array().context("the report has no failures")?;
+    let defects = failures.iter().filter(|failure| failure["code"] == SERVER_ERROR);
+    let defects: u64 = defects.filter_map(|failure| failure["count"].as_u64()).sum();
+    Ok(format!(
+        "cases {} failures {} errors {} 5xx {defects}",
+        count("generated")?,
+        count("unique_failures")?,
+        count("errored")?
+    ))
 }
 
 fn build() -> anyhow::Result<PathBuf> {

@@ -20,7 +20,7 @@ pub struct Price {
 }
 
 /// How good a model is at each kind of request, from 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize, serde::Serialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize, serde::Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Quality {
     /// At plans.

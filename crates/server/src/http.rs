@@ -6,6 +6,7 @@
 mod access;
 mod ask;
 mod contract;
+mod conversation;
 mod decisions;
 mod events;
 mod files;
@@ -21,6 +22,8 @@ mod reply;
 mod rules;
 mod runs;
 mod server;
+mod socket;
+mod websocket;
 mod workers;
 
 pub use access::{Access, AccessError};
@@ -46,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) views: Views,
     pub(crate) host: Host,
     pub(crate) access: Access,
+    /// Room for conversations, which stay open.
+    pub(crate) lines: Arc<tokio::sync::Semaphore>,
     pub(crate) repeats: guard::Repeats,
     pub(crate) listen: SocketAddr,
     pub(crate) started: Instant,

@@ -72,7 +72,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 }
 
 /// Serde's sentence as a refusal: an unknown field with the nearest known one.
-fn unreadable(text: &str, code: Code) -> Refusal {
+pub(crate) fn unreadable(text: &str, code: Code) -> Refusal {
     let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     if let (true, [given, known @ ..]) = (text.contains("unknown field"), &quoted[..]) {
         let nearest = known.iter().max_by(|a, b| {

@@ -170,6 +170,12 @@ impl Operation {
         self
     }
 
+    /// It becomes a conversation.
+    pub(super) fn opens(mut self) -> Self {
+        self.answer.status = 101;
+        self
+    }
+
     /// A header of the answer.
     pub(super) fn tells(mut self, name: &'static str) -> Self {
         self.answer.headers.push(name);

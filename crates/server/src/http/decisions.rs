@@ -27,8 +27,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Filter {
     /// `open`, `answered` or `all`.
+    #[schemars(extend("enum" = ["open", "answered", "all"]))]
     state: Option<String>,
     /// Only of this run.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
     /// The most on a page.
     #[schemars(range(min = 1, max = 200))]

@@ -30,6 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(3600);
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Which {
     /// The run; the newest if not given.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
 }
 

@@ -11,7 +11,7 @@ use crate::gateway::{Decision, Gateway, Wish, catalogue, sample, setup};
 use axum::http::{HeaderMap, StatusCode};
 use maestria_api::{
     Page,
-    money::{Budgets, UsageTable},
+    money::{Budgets, ModelLine, Models, PriceLine, QualityLine, UsageTable},
     problem::Code,
 };
 use maestria_kernel::{
@@ -20,7 +20,6 @@ use maestria_kernel::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 const DAY: i64 = 86_400_000;
 
@@ -28,9 +27,12 @@ const DAY: i64 = 86_400_000;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Query {
     /// What it is grouped by.
+    #[schemars(extend("enum" = UsageBy::ALL.map(UsageBy::as_str)))]
     by: Option<String>,
     /// Since then, milliseconds since 1970.
     since: Option<i64>,
+    /// Only of this run.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
 }
 
@@ -106,14 +108,30 @@ pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
     let catalogue = catalogue(config).map_err(app_refusal)?;
     let line = |provider: &str, name: &str, local: bool, configured: bool| {
         let known = catalogue.model(name);
-        json!({
-            "model": format!("{provider}/{name}"), "provider": provider,
-            "price": {"input": known.price.input, "cached": known.price.cached,
-                      "written": known.price.written, "output": known.price.output},
-            "context": known.context, "output": known.output,
-            "tools": known.tools, "vision": known.vision, "json": known.json,
-            "quality": known.quality, "listed": known.listed, "local": local, "configured": configured,
-        })
+        ModelLine {
+            model: format!("{provider}/{name}"),
+            provider: provider.to_owned(),
+            price: PriceLine {
+                input: known.price.input,
+                cached: known.price.cached,
+                written: known.price.written,
+                output: known.price.output,
+            },
+            context: known.context,
+            output: known.output,
+            tools: known.tools,
+            vision: known.vision,
+            json: known.json,
+            quality: QualityLine {
+                plan: known.quality.plan,
+                edit: known.quality.edit,
+                review: known.quality.review,
+                chat: known.quality.chat,
+            },
+            listed: known.listed,
+            local,
+            configured,
+        }
     };
     let mut items = Vec::new();
     for (name, table) in &config.providers {
@@ -131,8 +149,12 @@ pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
         }
     }
     let named = config.gateway.routes.keys().filter(|route| *route != "default");
-    let routes: Vec<&str> = std::iter::once("auto").chain(named.map(String::as_str)).collect();
-    reply::json(&headers, &json!({"items": items, "next": null, "routes": routes}))
+    let models = Models {
+        items,
+        next: None,
+        routes: std::iter::once("auto".to_owned()).chain(named.cloned()).collect(),
+    };
+    reply::json(&headers, &models)
 }
 
 /// `GET /gateway/lanes`: of this process's gateway; none before its first call.

@@ -2,7 +2,7 @@
 
 use super::{
     contract::{Operation, get, post},
-    decisions, events, flat, machine, metrics, money, rules, runs, workers,
+    decisions, events, flat, machine, metrics, money, rules, runs, websocket, workers,
 };
 use crate::{DoctorLine, gateway::LaneStatus, policy::Described};
 use maestria_api::{
@@ -184,6 +184,14 @@ fn streams() -> Vec<Operation> {
         .header("last-event-id")
         .text("text/event-stream")
         .refuses(&[Code::BadId]),
+        get(
+            "/api/v1/ws",
+            "converse",
+            "Commands in, answers and events out, in one line.",
+            websocket::open,
+        )
+        .opens()
+        .refuses(&[Code::BadValue, Code::RateLimited]),
         get("/api/v1/workers", "listWorkers", "Who is at work now.", workers::list)
             .query::<workers::Of>()
             .shows::<Page<Worker>>()
@@ -356,6 +364,15 @@ fn flat() -> Vec<Operation> {
         .header("last-event-id")
         .text("text/event-stream")
         .refuses(&[Code::BadId]),
+        get(
+            "/ws",
+            "flatConverse",
+            "The same, with events from the start.",
+            websocket::open_flat,
+        )
+        .query::<events::Wish>()
+        .opens()
+        .refuses(&[Code::BadId, Code::RateLimited]),
         post("/api/route-llm", "flatRoute", "Which model would answer.", money::route)
             .role(Role::Viewer)
             .body::<money::Asked>()

@@ -44,6 +44,7 @@ pub(super) async fn test(shared: State, Body(asked): Body<Asked>) -> Answer {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AskedPath {
+    #[schemars(extend("enum" = Op::ALL.map(|(name, _)| name)))]
     op: String,
     path: PathBuf,
     cwd: PathBuf,

@@ -26,6 +26,7 @@ use std::path::Path;
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Of {
     /// Only of this run.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
 }
 

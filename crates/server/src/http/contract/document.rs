@@ -133,7 +133,7 @@ fn header(name: &str) -> (&'static str, Value) {
         ),
         "last-event-id" => (
             "The number after which to go on.",
-            json!({"type": "string", "pattern": "^[0-9]{1,18}$"}),
+            json!({"type": "string", "pattern": "^[0-9]{0,18}$"}),
         ),
         "if-none-match" => ("Tags of what the client has.", json!({"type": "string"})),
         "etag" => (
@@ -178,13 +178,20 @@ fn responses(
     let answer = &operation.answer;
     let mut all = Map::new();
     let contents = answer.contents.iter().map(|(kind, shape)| {
-        let schema = shape.map_or_else(|| json!({"type": "string"}), |shape| shape(generator).to_value());
+        let schema = match (shape, *kind) {
+            (Some(shape), _) => shape(generator).to_value(),
+            (None, "text/event-stream") => message(),
+            (None, _) => json!({"type": "string"}),
+        };
         ((*kind).to_owned(), json!({"schema": schema}))
     });
     let contents: Map<String, Value> = contents.collect();
     // A text beside the value has no tag.
     let told = if contents.len() == 1 { &answer.headers[..] } else { &[] };
-    let done = json!({"description": "Done.", "headers": headers(told), "content": contents});
+    let mut done = json!({"description": "Done.", "headers": headers(told)});
+    if !contents.is_empty() {
+        done["content"] = contents.into();
+    }
     all.insert(answer.status.to_string(), done);
     if answer.headers.contains(&"etag") {
         let same = json!({"description": "What the client has is the newest.", "headers": headers(&["etag"])});
@@ -202,6 +209,19 @@ fn responses(
         refusals.entry(name).or_insert_with(|| refusal(status, codes));
     }
     all
+}
+
+/// A message of the stream. What its `data` holds is in `EventPage`.
+fn message() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "id": {"type": "string", "pattern": "^[0-9]*$"},
+            "event": {"enum": ["message", "ready", "mark"]},
+            "data": {"type": "string"},
+        },
+        "required": ["data"],
+    })
 }
 
 /// Such as `400.bad-json.unknown-field`.
