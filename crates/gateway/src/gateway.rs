@@ -8,7 +8,7 @@ use crate::{
     route::{self, Decision, Lost, Warm, Wish},
     service::Service,
     tally::Tally,
-    wire::{Answer, Ask, Piece},
+    wire::{Answer, Ask, Fault, Kind, Piece},
 };
 use maestria_kernel::{
     ledger::CallRow,
@@ -162,7 +162,6 @@ impl Gateway {
     async fn tally(&self, request: &ModelRequest, target: &Target, sent: usize) -> Result<Option<Tally>, ModelError> {
         let Some(service) = &self.service else { return Ok(None) };
         let who = Who::of(CLIENT.to_owned(), &request.caller);
-        let hold = service.take_one(&who, target, sent, request.max_tokens.into()).await?;
         let row = CallRow {
             at: service.now(),
             request: uuid::Uuid::now_v7().simple().to_string(),
@@ -170,7 +169,14 @@ impl Gateway {
             reason: "asked for by a native agent".to_owned(),
             ..CallRow::default()
         };
-        Ok(Some(Tally::new(service.budgets.clone(), hold, row, sent, &who)))
+        match service.take_one(&who, target, sent, request.max_tokens.into()).await {
+            Ok(hold) => Ok(Some(Tally::new(service.budgets.clone(), hold, row, sent, &who))),
+            Err(refused) => {
+                let fault = Fault::new(Kind::Unpaid, refused.to_string());
+                service.note_refused(row, &who, &fault).await;
+                Err(refused)
+            }
+        }
     }
 }
 

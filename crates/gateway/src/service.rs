@@ -232,13 +232,22 @@ impl Service {
         if self.may_not_fit(question) {
             question.count().await;
         }
-        let decision = self.decide(question, who)?;
-        let (decision, hold) = self.take(question, who, decision).await?;
         let row = CallRow {
             at: question.at,
             request: question.id.clone(),
             asked: question.model.clone(),
             ..CallRow::default()
+        };
+        let taken = match self.decide(question, who) {
+            Ok(decision) => self.take(question, who, decision).await,
+            Err(fault) => Err(fault),
+        };
+        let (decision, hold) = match taken {
+            Ok(taken) => taken,
+            Err(fault) => {
+                self.note_refused(row, who, &fault).await;
+                return Err(fault);
+            }
         };
         let mut tally = Tally::new(self.budgets.clone(), hold, row, question.body.len(), who).since(started);
         tally.because(&decision.reason);
@@ -275,6 +284,14 @@ impl Service {
             &decision.reason,
         )
         .await
+    }
+
+    /// Books a call that was not made, so that the books say of every call what became of it. What `limits` sends away
+    /// is not booked: a client that does not wait would fill the disk.
+    pub(crate) async fn note_refused(&self, row: CallRow, who: &Who, fault: &Fault) {
+        if let Ok(hold) = self.budgets.nothing().await {
+            Tally::new(self.budgets.clone(), hold, row, 0, who).refused(fault);
+        }
     }
 
     /// Whether a route would choose between models that the question may be too long for.

@@ -155,6 +155,13 @@ impl Tally {
         fault.kind.code().clone_into(&mut self.row.code);
     }
 
+    /// It was not made.
+    pub(crate) fn refused(mut self, fault: &Fault) {
+        self.failed(fault);
+        "refused".clone_into(&mut self.row.outcome);
+        fault.message.clone_into(&mut self.row.reason);
+    }
+
     /// It is whole.
     pub(crate) fn done(&mut self) {
         if !self.ended {

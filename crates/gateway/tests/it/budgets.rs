@@ -5,7 +5,7 @@ use futures_util::future::join_all;
 use maestria_gateway::{Bounds, BudgetConfig, Exhausted, Rules, Setup};
 use maestria_kernel::{
     Cost,
-    ledger::{ClientKey, Ledger as _},
+    ledger::{CallRow, ClientKey, Ledger as _},
 };
 use maestria_testkit::model::{Dialect, ModelServer, Script, Step};
 use serde_json::Value;
@@ -211,6 +211,15 @@ async fn a_key_has_a_budget_of_its_own_and_others_go_on() {
     assert_eq!(refused.json()["error"]["type"], "billing_error");
     assert!(refused.text.contains("client poor"), "{}", refused.text);
     assert_eq!(stage.post_as(&rich, &path, &body).await.status, 200);
+    let calls = stage.calls(2).await;
+    let of = |client: &str| calls.iter().find(|call| call.client == client).unwrap();
+    let told = |call: &CallRow| (call.outcome.clone(), call.code.clone(), call.cost);
+    assert_eq!(
+        told(of("poor")),
+        ("refused".to_owned(), "budget_exhausted".to_owned(), Cost::ZERO)
+    );
+    assert!(of("poor").reason.contains("client poor"), "{calls:?}");
+    assert_eq!(of("rich").outcome, "ok");
 }
 
 #[tokio::test]

@@ -86,7 +86,8 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
 /// All calls of the books, and those that only the logs of runs know: of agents that do not use the gateway.
 const CALLS: &str = "
     WITH calls AS (
-        SELECT at, coalesce(run, '') AS run, coalesce(task, '') AS task, coalesce(agent, '') AS agent, client, provider || '/' || model AS model,
+        SELECT at, coalesce(run, '') AS run, coalesce(task, '') AS task, coalesce(agent, '') AS agent, client,
+               CASE provider WHEN '' THEN '' ELSE provider || '/' || model END AS model,
                input, cached, output, cost, millis, outcome, code
         FROM gateway_calls WHERE at >= ?1 AND (?2 IS NULL OR run = ?2)
         UNION ALL
