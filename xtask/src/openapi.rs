@@ -14,7 +14,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
             "--lib",
             "the_committed_document",
         ])
-        .env("MAESTRIA_RENEW", "1")
+        .env("UPDATE_DOCS", "1")
         .status()
         .context("starting cargo test")?;
     ensure!(status.success(), "the document could not be written: {status}");

@@ -126,7 +126,7 @@ async fn say(author: &mut Author) -> anyhow::Result<()> {
     pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
     for _ in 0..EVENTS {
         pace.tick().await;
-        author.say(None).await?;
+        author.say().await?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context as _, ensure};
 use maestria_benches::{find, on_first_core};
 use maestria_kernel::{
     At, Event, RunId, Seq,
-    port::{Batch, RunRow, Store as _, Stored},
+    port::{Batch, Store as _, Stored},
 };
 use maestria_store::SqliteStore;
 use std::{
@@ -139,7 +139,7 @@ impl Author {
     }
 
     /// Says something; comes back when it is durable.
-    pub(crate) async fn say(&mut self, row: Option<RunRow>) -> anyhow::Result<()> {
+    pub(crate) async fn say(&mut self) -> anyhow::Result<()> {
         let seq = self.newest.next();
         let text = format!("{seq:0>10} of what a worker says while it works. ").repeat(4);
         let stored = Stored {
@@ -150,7 +150,6 @@ impl Author {
         let batch = Batch {
             after: self.newest,
             events: vec![stored],
-            row,
             ..Batch::default()
         };
         self.store.commit(self.run, batch).await?;

@@ -12,10 +12,12 @@ use std::time::{Duration, Instant};
 const LENGTH: Duration = Duration::from_millis(500);
 
 pub(crate) async fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
-    // A workflow that waits for a person at once would measure the same; what is driven meanwhile is part of the price.
+    // A folder that is no repository: each run ends where it begins, and what is measured is how it is taken.
+    let target = scene.home.path().join("plain");
+    std::fs::create_dir(&target)?;
     let body = format!(
         r#"{{"text":"{TASK}","target":"{}","agents":["playbook-author","playbook-reviewer"]}}"#,
-        scene.home.path().join("app").display()
+        target.display()
     );
     let request = scene.request("POST", "/api/v1/runs", &body);
     let bare = SqliteStore::open(scene.home.path().join("bare.db"))?;
@@ -45,7 +47,7 @@ pub(crate) async fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<
 async fn append(author: &mut Author) -> anyhow::Result<f64> {
     let (began, mut count) = (Instant::now(), 0.0);
     while began.elapsed() < LENGTH {
-        author.say(None).await?;
+        author.say().await?;
         count += 1.0;
     }
     Ok(count / began.elapsed().as_secs_f64())

@@ -122,7 +122,7 @@ fn a_socket_is_not_laid_where_others_may_come() {
 #[test]
 fn the_example_follows_the_socket() {
     let (scene, path) = with_socket();
-    let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/socket.py");
+    let example = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../examples/converse.py");
     let started = Command::new("python3")
         .arg(example)
         .arg(&path)

@@ -12,7 +12,7 @@ fn committed() -> PathBuf {
 #[test]
 fn the_committed_document_is_the_one_that_is_served() {
     let written = document::write(&operations::all());
-    if std::env::var_os("MAESTRIA_RENEW").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         let text = serde_json::to_string_pretty(&written).unwrap() + "\n";
         fs::write(committed(), text).unwrap();
     }

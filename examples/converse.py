@@ -2,8 +2,8 @@
 """A small client of the Unix socket: shows what is waiting, follows what happens, and says yes or no.
 
     maestria serve --socket ~/.local/state/maestria/socket
-    python3 examples/socket.py ~/.local/state/maestria/socket                  follow everything
-    python3 examples/socket.py ~/.local/state/maestria/socket approve dec_…    answer a decision
+    python3 examples/converse.py ~/.local/state/maestria/socket                  follow everything
+    python3 examples/converse.py ~/.local/state/maestria/socket approve dec_…    answer a decision
 
 One JSON object a line, both ways. A command is a request of the API (docs/api.md); its answer has the command's id.
 """
@@ -25,7 +25,7 @@ def main(path, words):
     if words:
         verb, decision = words
         say(id=1, method="POST", path=f"/api/v1/decisions/{decision}",
-            body={"approve": verb == "approve", "because": "said with examples/socket.py"})
+            body={"approve": verb == "approve", "because": "said with examples/converse.py"})
     else:
         say(id=1, path="/api/v1/decisions")
         say(id=2, follow={"kinds": "run.*,task.*,decision.*"})
