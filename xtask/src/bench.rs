@@ -28,6 +28,12 @@ pub(crate) fn run(name: Bench, part: Option<&str>, count: Option<u64>, json: boo
             bench.args(json.then_some("--json"));
             bench
         }
+        Bench::Server => {
+            let mut bench = Command::new(program("bench-server"));
+            // On a real disk, as below.
+            bench.args([program("maestria"), folder.clone()]);
+            bench
+        }
         Bench::Store => {
             let mut bench = Command::new(program("bench-store"));
             // On a real disk, which the folder for passing files often is not.
@@ -48,6 +54,8 @@ pub(crate) enum Bench {
     /// The gateway beside nginx: calls, CPU, latency, large bodies, streams, translation, routing; its budgets under
     /// kills; its memory over a million calls.
     Gateway,
+    /// The server beside nginx with a file: reads, submissions, and a thousand readers of the stream.
+    Server,
     /// How fast events become durable, beside a bare SQLite loop; and a store with a million of them.
     Store,
 }

@@ -1,11 +1,12 @@
 //! `cargo xtask clients`: the vendors' own Python clients against the gateway, which stands before a loopback model
 //! server: every call kind in every dialect on every provider.
 
+use crate::python;
 use anyhow::{Context as _, bail, ensure};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -20,7 +21,7 @@ pub(crate) fn run() -> anyhow::Result<()> {
     ensure!(built.success(), "building failed");
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
     let target = std::path::absolute(target)?;
-    let python = install(&target.join("clients"))?;
+    let python = python::install(&target.join("clients"), PACKAGES)?.join("python");
     let programs = target.join("debug");
     let home = tempfile::tempdir()?;
     let (_server, url) = Served::start(Command::new(programs.join("model-server")).arg("--print-url"))?;
@@ -53,27 +54,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A virtual environment with the clients; made once.
-fn install(folder: &Path) -> anyhow::Result<PathBuf> {
-    let python = folder.join("bin/python");
-    let mark = folder.join("installed");
-    if fs::read_to_string(&mark).is_ok_and(|kept| kept == PACKAGES.join(" ")) {
-        return Ok(python);
-    }
-    let made = Command::new("python3").args(["-m", "venv"]).arg(folder).status();
-    ensure!(
-        made.context("starting python3")?.success(),
-        "no virtual environment could be made"
-    );
-    let installed = Command::new(&python)
-        .args(["-m", "pip", "install", "--quiet"])
-        .args(PACKAGES)
-        .status()?;
-    ensure!(installed.success(), "the clients cannot be installed");
-    fs::write(mark, PACKAGES.join(" "))?;
-    Ok(python)
-}
-
 fn configuration(url: &str) -> String {
     let mut text = "[gateway]\nlisten = \"127.0.0.1:0\"\n".to_owned();
     for (dialect, path) in [
@@ -90,10 +70,10 @@ fn configuration(url: &str) -> String {
 }
 
 /// A server that tells its address in its first line; ended when dropped.
-struct Served(Child);
+pub(crate) struct Served(Child);
 
 impl Served {
-    fn start(command: &mut Command) -> anyhow::Result<(Self, String)> {
+    pub(crate) fn start(command: &mut Command) -> anyhow::Result<(Self, String)> {
         let mut child = command
             .stdout(Stdio::piped())
             .spawn()
@@ -106,6 +86,13 @@ impl Served {
         BufReader::new(out).read_line(&mut line)?;
         ensure!(line.starts_with("http"), "it did not start: {line}");
         Ok((served, line.trim().to_owned()))
+    }
+}
+
+impl Served {
+    /// Whether it has not ended by itself.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
     }
 }
 

@@ -1,5 +1,6 @@
 //! All automation of the project: `cargo xtask VERB`.
 
+mod api_fuzz;
 mod bench;
 mod chaos;
 mod clients;
@@ -7,6 +8,8 @@ mod contract;
 mod e2e;
 mod escape;
 mod obedient;
+mod openapi;
+mod python;
 mod test;
 mod tidy;
 mod ui;
@@ -66,6 +69,17 @@ enum Verb {
         #[arg(long)]
         pictures: bool,
     },
+    /// Write the OpenAPI document of the server into docs/openapi.json.
+    Openapi,
+    /// Schemathesis, with all its checks, against the real server.
+    ApiFuzz {
+        /// How many requests, at the least.
+        #[arg(long, default_value_t = 5000)]
+        cases: u32,
+        /// Repeat the requests of an earlier time.
+        #[arg(long)]
+        seed: Option<u32>,
+    },
     /// Check the architecture: arrows between the crates, the kernel's purity, file sizes, forbidden words.
     Tidy,
 }
@@ -86,6 +100,8 @@ fn main() -> anyhow::Result<()> {
         Verb::Clients => clients::run(),
         Verb::Ui { check } => ui::run(check),
         Verb::E2e { pictures } => e2e::run(pictures),
+        Verb::Openapi => openapi::run(),
+        Verb::ApiFuzz { cases, seed } => api_fuzz::run(cases, seed),
         Verb::Tidy => tidy::run(),
     }
 }

@@ -4,10 +4,11 @@ use maestria_kernel::{
     At, RunId, TaskKey,
     decision::{Choice, Decision},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A decision with its run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct DecisionLine {
     /// The decision.
     #[serde(flatten)]
@@ -27,7 +28,7 @@ pub struct DecisionLine {
 }
 
 /// An answer: exactly one of `choice` and `approve`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Decide {
     /// One of the options.

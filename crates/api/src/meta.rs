@@ -1,11 +1,13 @@
 //! The server itself.
 
 use maestria_kernel::At;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a credential may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "AccessRole")]
 pub enum Role {
     /// Read.
     Viewer,
@@ -27,7 +29,7 @@ impl Role {
 }
 
 /// Whether the server is well.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Health {
     /// `ok`, `degraded` or `stopping`.
     pub status: String,
@@ -40,7 +42,7 @@ pub struct Health {
 }
 
 /// The server, and who asks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Meta {
     /// The program's version.
     pub version: String,
@@ -61,7 +63,7 @@ pub struct Meta {
 }
 
 /// The body of `sign-in`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SignIn {
     /// The code of the link.
@@ -69,7 +71,7 @@ pub struct SignIn {
 }
 
 /// A credential for a page.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SignedIn {
     /// The credential.
     pub token: String,
@@ -79,4 +81,35 @@ pub struct SignedIn {
     pub role: Role,
     /// When it ends.
     pub expires_at: Option<At>,
+}
+
+/// An agent as it is configured; it is not started for this.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ConfiguredAgent {
+    /// Its name.
+    pub name: String,
+    /// What it is and how it is started.
+    pub how: String,
+}
+
+/// The configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// The file.
+    pub path: String,
+    /// Every value.
+    pub items: Vec<Setting>,
+    /// Always `None`: it is one page.
+    pub next: Option<String>,
+}
+
+/// A value and where it comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Setting {
+    /// Its key.
+    pub key: String,
+    /// The value as TOML; secrets are `"…"`.
+    pub value: String,
+    /// `default`, `FILE:LINE`, or the name of the variable or the flag.
+    pub origin: String,
 }

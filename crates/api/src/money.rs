@@ -4,11 +4,12 @@ use maestria_kernel::{
     At, Cost,
     ledger::{Balance, UsageLine},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 
 /// Usage by something.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageTable {
     /// What it is grouped by.
     pub by: String,
@@ -23,7 +24,7 @@ pub struct UsageTable {
 }
 
 /// Limits in force, and what is spent.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Budgets {
     /// A day, everybody.
     pub day: Option<Cost>,
@@ -47,6 +48,72 @@ pub struct Budgets {
     pub held_today: Cost,
     /// The accounts.
     pub balances: Vec<Balance>,
+}
+
+/// The models there are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Models {
+    /// Each at its provider.
+    pub items: Vec<ModelLine>,
+    /// Always `None`: it is one page.
+    pub next: Option<String>,
+    /// The names of the routes.
+    pub routes: Vec<String>,
+}
+
+/// A model of a provider.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ModelLine {
+    /// `provider/model`.
+    pub model: String,
+    /// The provider.
+    pub provider: String,
+    /// What it takes.
+    pub price: PriceLine,
+    /// The longest request, in tokens.
+    pub context: u64,
+    /// The longest answer, in tokens.
+    pub output: u64,
+    /// It calls tools.
+    pub tools: bool,
+    /// It sees pictures.
+    pub vision: bool,
+    /// It keeps to a schema.
+    pub json: bool,
+    /// How good it is at each kind of request.
+    pub quality: QualityLine,
+    /// The catalogue has it; otherwise these are guesses.
+    pub listed: bool,
+    /// It runs on a machine of one's own.
+    pub local: bool,
+    /// A configured provider has it.
+    pub configured: bool,
+}
+
+/// Micro-dollars per million tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PriceLine {
+    /// Read anew.
+    pub input: Cost,
+    /// Read from the provider's cache.
+    pub cached: Cost,
+    /// Written to it.
+    pub written: Cost,
+    /// Written.
+    pub output: Cost,
+}
+
+/// From 0 to 1, by kind of request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct QualityLine {
+    /// Plans.
+    pub plan: f64,
+    /// Changes of code.
+    pub edit: f64,
+    /// Reviews.
+    pub review: f64,
+    /// Everything else.
+    pub chat: f64,
 }
 
 /// Usage as comma-separated values, dollars with all six decimals; `by` names the first column.

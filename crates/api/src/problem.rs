@@ -1,10 +1,11 @@
 //! What is said when something cannot be done: RFC 9457, with codes that stay.
 
 use maestria_kernel::decision::Answer;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What went wrong, for programs. Codes are never renamed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// The body is not JSON of the right shape.
@@ -128,7 +129,7 @@ impl Code {
 }
 
 /// A problem document.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// `urn:maestria:problem:CODE`.
     #[serde(rename = "type")]

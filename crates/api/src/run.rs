@@ -1,11 +1,17 @@
 //! Runs.
 
-use maestria_kernel::{Cost, Run, TaskId, plan::Estimate, port::RunRow, progress::Progress};
+use maestria_kernel::{
+    Cost, Run, TaskId,
+    plan::Estimate,
+    port::{Numbered, RunRow},
+    progress::Progress,
+};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// A run in a list.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunLine {
     /// The row.
     #[serde(flatten)]
@@ -17,8 +23,9 @@ pub struct RunLine {
 }
 
 /// What a person can do with a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "RunAction")]
 pub enum Action {
     /// Hold it.
     Pause,
@@ -39,7 +46,7 @@ pub enum Action {
 }
 
 /// Runs, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Runs {
     /// What is on this page.
     pub items: Vec<RunLine>,
@@ -50,7 +57,7 @@ pub struct Runs {
 }
 
 /// One run, whole.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct RunView {
     /// The kernel's run.
     #[serde(flatten)]
@@ -72,7 +79,7 @@ pub struct RunView {
 }
 
 /// A plan's tasks on a grid.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Graph {
     /// Cells across.
     pub width: u32,
@@ -85,7 +92,7 @@ pub struct Graph {
 }
 
 /// A task's place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// The task.
     pub task: TaskId,
@@ -96,7 +103,7 @@ pub struct Node {
 }
 
 /// A dependency.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Edge {
     /// What is needed.
     pub from: TaskId,
@@ -105,7 +112,7 @@ pub struct Edge {
 }
 
 /// What is submitted.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Submission {
     /// The task, in the person's words.
@@ -123,11 +130,12 @@ pub struct Submission {
     pub agents: Vec<String>,
     /// The most it may cost, micro-dollars.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     pub budget: Option<Cost>,
 }
 
 /// The body of `abort`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Because {
     /// Why.
@@ -136,7 +144,7 @@ pub struct Because {
 }
 
 /// The body of `rerun`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rerun {
     /// The first task to do again: its id or key.
@@ -144,6 +152,15 @@ pub struct Rerun {
 }
 
 /// The body of actions that take nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
+
+/// A page of a run's events.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventPage {
+    /// What is on it.
+    pub items: Vec<Numbered>,
+    /// The `seq` to give as `after`, or, backwards, as `before`; `None` on the last page.
+    pub next: Option<String>,
+}

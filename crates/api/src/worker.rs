@@ -1,10 +1,11 @@
 //! Workers: who is at work now.
 
 use maestria_kernel::{At, ReviewId, RunId, TaskId, TaskKey, Usage, agent::Vendor, id::AgentName, plan::Estimate};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One worker.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Worker {
     /// Whose run.
     pub run: RunId,
@@ -61,7 +62,7 @@ pub struct Worker {
 }
 
 /// What a worker does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
     /// It works on its task.

@@ -81,7 +81,7 @@ struct Health {
 }
 
 /// A lane as a face shows it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct LaneStatus {
     /// The provider.
     pub provider: String,

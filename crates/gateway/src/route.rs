@@ -75,7 +75,7 @@ pub enum Route {
 }
 
 /// A decision, with all that led to it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Decision {
     /// The model, `provider/model`.
     pub model: String,
@@ -98,7 +98,7 @@ pub struct Decision {
 }
 
 /// A model that was looked at.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
 pub struct Candidate {
     /// `provider/model`.
     pub model: String,

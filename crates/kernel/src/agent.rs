@@ -1,11 +1,12 @@
 //! Agents and roles: who can execute a task, and which fallback tier a run has.
 
 use crate::id::AgentName;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a task needs from whoever executes it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Breaks a request into tasks.
@@ -33,7 +34,7 @@ impl fmt::Display for Role {
 }
 
 /// Who made the agent; a review counts as independent when author and reviewer differ in it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Vendor {
     /// Claude Code.
@@ -68,7 +69,7 @@ impl Vendor {
 }
 
 /// One agent as a run sees it: what it is, and whether it can be used now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Agent {
     /// The configured name.
     pub name: AgentName,
@@ -97,7 +98,7 @@ impl Agent {
 }
 
 /// How much of the preferred team is there (capability A5), best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Tier {
     /// Gemini, Claude and Codex.

@@ -11,11 +11,12 @@
 //!
 //! All arithmetic is in permille, so the same log gives the same score on every machine.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A score from 0 to 1000 permille.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Permille(pub u16);
 
@@ -27,7 +28,7 @@ impl fmt::Display for Permille {
 }
 
 /// What a score is made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Confidence {
     /// The score.
     pub score: Permille,

@@ -5,10 +5,11 @@ use crate::{
     permission::Question,
     time::At,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a decision is about.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "about", rename_all = "snake_case")]
 pub enum About {
     /// A worker waits for leave to do something.
@@ -37,7 +38,7 @@ pub enum About {
 }
 
 /// What a task is stuck on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stuck {
     /// All attempts with all agents failed.
@@ -51,7 +52,7 @@ pub enum Stuck {
 }
 
 /// What a choice leads to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Choice {
     /// Let it happen (permissions), or take the work as it is.
@@ -83,7 +84,7 @@ impl Choice {
 }
 
 /// One way to answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Opt {
     /// What it leads to.
     pub choice: Choice,
@@ -92,7 +93,7 @@ pub struct Opt {
 }
 
 /// The answer to a decision.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// What was chosen.
     pub choice: Choice,
@@ -106,7 +107,7 @@ pub struct Answer {
 }
 
 /// A question to a person.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
     /// Its id.
     pub id: DecisionId,

@@ -18,13 +18,14 @@ use crate::{
     state::RunState,
     time::At,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 macro_rules! events {
     ($( $(#[$doc:meta])* $variant:ident $kind:literal v $version:literal $({ $( $(#[$field_doc:meta])* $field:ident : $type:ty ),* $(,)? })? ;)*) => {
         /// What happened in a run.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "kind")]
         pub enum Event {
             $( $(#[$doc])* #[serde(rename = $kind)] $variant $({ $( $(#[$field_doc])* $field: $type ),* })? ),*

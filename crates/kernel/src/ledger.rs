@@ -9,11 +9,12 @@ use crate::{
     port::{Boxed, StoreError},
     time::At,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// What a call counts against.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Everything of a day.
@@ -86,7 +87,7 @@ pub struct Want {
 }
 
 /// An account that has no room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Short {
     /// Which scope.
     pub scope: String,
@@ -112,7 +113,7 @@ pub struct Settled {
 }
 
 /// An account as people see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Balance {
     /// Which scope.
     pub scope: String,
@@ -127,7 +128,7 @@ pub struct Balance {
 }
 
 /// A client's key; the key itself is nowhere.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ClientKey {
     /// What people call it.
     pub name: String,
@@ -152,7 +153,7 @@ pub struct ClientKey {
 }
 
 /// One call, as the meter saw it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CallRow {
     /// When it came in.
     pub at: At,
@@ -257,7 +258,7 @@ pub struct UsageOf {
 }
 
 /// Usage of one group.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct UsageLine {
     /// The group; empty for calls that belong to none.
     pub group: String,

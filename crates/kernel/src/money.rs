@@ -1,10 +1,11 @@
 //! Money and tokens: integers in newtypes, never floats.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{fmt, iter::Sum, ops::AddAssign, str::FromStr};
 
 /// Money in micro-dollars (1 USD = 1,000,000).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Cost(pub i64);
 
@@ -84,7 +85,7 @@ impl FromStr for Cost {
 }
 
 /// A count of model tokens.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Tokens(pub u64);
 
@@ -107,7 +108,7 @@ impl fmt::Display for Tokens {
 }
 
 /// What model calls used. `input` includes `cached`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     /// Tokens sent, cached ones included.
     pub input: Tokens,

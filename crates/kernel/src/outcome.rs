@@ -8,11 +8,12 @@ use crate::{
     money::Usage,
     time::At,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// How an attempt ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The work is there and nothing was denied.
@@ -124,7 +125,7 @@ impl fmt::Display for Verdict {
 }
 
 /// What stands behind a claim.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "proof", rename_all = "snake_case")]
 pub enum Proof {
     /// Seen by Maestria itself: a diff, an exit code, test output.
@@ -137,7 +138,7 @@ pub enum Proof {
 }
 
 /// One statement about the work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Claim {
     /// The statement.
     pub text: String,
@@ -170,7 +171,7 @@ impl Claim {
 }
 
 /// A file that an attempt changed, as git sees it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FileChange {
     /// Path relative to the repository.
     pub path: String,
@@ -181,7 +182,7 @@ pub struct FileChange {
 }
 
 /// How an attempt ended, with everything that was judged.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// How it ended.
     pub verdict: Verdict,

@@ -3,10 +3,11 @@
 //! The three protocols (Claude's `can_use_tool`, Codex's `requestApproval`, ACP's `request_permission`) and the native
 //! agents' tools all become a [`Question`]; the rules that answer it live in `policies/` as data.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a worker wants to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum Action {
     /// Read files.
@@ -38,7 +39,7 @@ pub enum Action {
 }
 
 /// A worker's question.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Question {
     /// The tool's own name.
     pub tool: String,
@@ -48,7 +49,7 @@ pub struct Question {
 }
 
 /// The policy's answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "ruling", rename_all = "snake_case")]
 pub enum Ruling {
     /// Let it happen.
@@ -65,7 +66,7 @@ pub enum Ruling {
 }
 
 /// A ruling with the rule behind it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Permission {
     /// The answer.
     #[serde(flatten)]

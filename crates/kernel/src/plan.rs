@@ -10,11 +10,12 @@ use crate::{
     id::{AgentName, TaskId, TaskKey},
     money::{Cost, Tokens},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 /// What a task does to the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskKind {
     /// Reads and reports: architecture, risk, a design.
@@ -42,7 +43,7 @@ impl TaskKind {
 }
 
 /// What a task is expected to use.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Estimate {
     /// Tokens in and out together.
     pub tokens: Tokens,
@@ -60,7 +61,7 @@ impl Estimate {
 }
 
 /// A task as it was planned.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedTask {
     /// Its id for ever.
     pub id: TaskId,
@@ -87,7 +88,7 @@ pub struct PlannedTask {
 }
 
 /// Where a plan came from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "source", rename_all = "snake_case")]
 pub enum PlanSource {
     /// One call of a model.
@@ -111,7 +112,7 @@ pub enum PlanSource {
 }
 
 /// The plan of a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// What will be done, in a sentence or two.
     pub summary: String,

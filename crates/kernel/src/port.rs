@@ -19,6 +19,7 @@ use crate::{
     review::Opinion,
     time::At,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{future::Future, path::PathBuf, pin::Pin, sync::Arc};
 
@@ -37,7 +38,7 @@ pub trait Observer: Send + Sync {
 // ---- state ----------------------------------------------------------------------------------------------------
 
 /// An event as it is stored.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Stored {
     /// Its number in its run.
     pub seq: Seq,
@@ -49,7 +50,7 @@ pub struct Stored {
 }
 
 /// An event with its place among the events of all runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Numbered {
     /// Counts over all runs, grows in the order of commits, may have gaps, is never used twice.
     pub number: u64,
@@ -76,7 +77,7 @@ pub struct Batch {
 }
 
 /// A run as lists show it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRow {
     /// Its id.
     pub id: RunId,

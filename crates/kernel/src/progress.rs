@@ -10,11 +10,12 @@ use crate::{
     state::{Phase, RunState, TaskState},
     time::At,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use std::time::Duration;
 
 /// How far a run is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Progress {
     /// 0 to 100; 100 only when the run has completed.
     pub percent: u8,

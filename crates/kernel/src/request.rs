@@ -6,13 +6,14 @@ use crate::{
     plan::shares::Band,
     workflow::Workflow,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest task text taken, in bytes.
 pub const LONGEST_TASK: usize = 256 * 1024;
 
 /// What was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Request {
     /// The task in the person's words.
     pub text: String,
@@ -69,7 +70,7 @@ pub fn check_task(text: &str) -> Result<(), BadTask> {
 }
 
 /// The ground a run stands on: where its work starts and where it is gathered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ground {
     /// The repository's top folder (the target itself, or the copy made of a folder without git).
     pub repository: String,

@@ -7,6 +7,7 @@ use crate::{
     plan::shares::candidates,
     time::At,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -17,7 +18,7 @@ pub const MOST_WORDS: usize = 200;
 pub const MOST_REVIEWERS: usize = 2;
 
 /// What a reviewer says about a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReviewVerdict {
     /// Deliver it.
@@ -42,7 +43,7 @@ impl fmt::Display for ReviewVerdict {
 }
 
 /// Why a review was asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// A task was finished.
@@ -67,7 +68,7 @@ impl fmt::Display for Trigger {
 }
 
 /// What came back from a reviewer; `verdict` is `None` when no answer could be had or parsed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Opinion {
     /// The verdict.
     pub verdict: Option<ReviewVerdict>,
@@ -79,7 +80,7 @@ pub struct Opinion {
 }
 
 /// One review asked of one agent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Review {
     /// Its id.
     pub id: ReviewId,
@@ -100,7 +101,7 @@ pub struct Review {
 }
 
 /// What the rules make of the opinions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
     /// Rule 3: all approve.
@@ -114,7 +115,7 @@ pub enum Ruling {
 }
 
 /// A ruling with the rule that fired.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ruled {
     /// The rule's number, 1 to 4.
     pub rule: u8,

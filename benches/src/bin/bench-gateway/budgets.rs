@@ -1,9 +1,9 @@
 //! Whether budgets hold: 64 parallel calls against room for k admit exactly k, on every endpoint, whole and streamed; and
 //! when the gateway is killed with all k under way, all of it counts as spent.
 
-use crate::{peer::Peer, upstream::find};
+use crate::peer::Peer;
 use anyhow::{Context as _, ensure};
-use maestria_benches::{Figure, Table};
+use maestria_benches::{Figure, Table, find};
 use maestria_gateway::key;
 use maestria_kernel::{
     At, Cost,

@@ -1,11 +1,7 @@
 //! Whether the gateway's memory grows with the calls it has served.
 
-use crate::{
-    load::{request, run},
-    peer::Peer,
-    upstream,
-};
-use maestria_benches::{Figure, Table};
+use crate::{peer::Peer, request, upstream};
+use maestria_benches::{Figure, Table, run};
 use std::{path::Path, time::Duration};
 
 /// Whole answers and streams are asked for in turn, for so long each.

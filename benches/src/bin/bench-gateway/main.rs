@@ -10,14 +10,12 @@
 
 mod budgets;
 mod growth;
-mod load;
 mod peer;
 mod routing;
 mod upstream;
 
 use anyhow::Context as _;
-use load::{Seen, request, run};
-use maestria_benches::{Figure, Table, median};
+use maestria_benches::{Figure, Seen, Table, leave_first_core, median, run};
 use peer::Peer;
 use std::{path::PathBuf, time::Duration};
 
@@ -36,7 +34,7 @@ fn main() -> anyhow::Result<()> {
     let part = rest
         .iter()
         .find(|arg| !arg.starts_with("--") && arg.parse::<u64>().is_err());
-    peer::leave_first_core()?;
+    leave_first_core()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (rounds, calls) = (count.unwrap_or(1_000), count.unwrap_or(1_000_000));
     let mut table = Table::default();
@@ -62,6 +60,16 @@ fn main() -> anyhow::Result<()> {
 /// What is done of the long parts when all are done.
 const SOME_ROUNDS: u64 = 50;
 const SOME_CALLS: u64 = 50_000;
+
+/// A request as it goes over the wire.
+fn request(path: &str, body: &str) -> Vec<u8> {
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nauthorization: Bearer KEY\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
 
 /// What is measured of a peer.
 #[derive(Debug, Default)]

@@ -1,12 +1,13 @@
 //! Those who are measured, each on the first core.
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{Context as _, ensure};
+use maestria_benches::{find, nginx, on_first_core};
 use std::{
     fs,
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 /// A server under measurement; ended when dropped.
@@ -16,28 +17,6 @@ pub(crate) struct Peer {
     key: String,
     /// The gateway's program and folder, to start it again.
     home: Option<(PathBuf, PathBuf)>,
-}
-
-/// Leaves the first core to the peers.
-pub(crate) fn leave_first_core() -> anyhow::Result<()> {
-    let cores = std::thread::available_parallelism()?.get();
-    if cores < 2 {
-        return Ok(());
-    }
-    let pid = std::process::id().to_string();
-    let others = format!("1-{}", cores - 1);
-    let set = Command::new("taskset")
-        .args(["-a", "-p", "-c", &others, &pid])
-        .stdout(Stdio::null())
-        .status()?;
-    ensure!(set.success(), "taskset failed");
-    Ok(())
-}
-
-fn on_first_core(program: &Path) -> Command {
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(program).env_clear();
-    command
 }
 
 fn of_program(program: &Path, folder: &Path) -> Command {
@@ -92,53 +71,26 @@ impl Peer {
         Ok(())
     }
 
-    /// nginx with one worker and kept connections; none where it is not installed.
+    /// nginx, passing on.
     pub(crate) fn nginx(folder: &Path, upstream: u16) -> anyhow::Result<Option<Self>> {
-        let program = ["/usr/sbin/nginx", "/usr/bin/nginx"]
-            .iter()
-            .map(Path::new)
-            .find(|p| p.exists());
-        let Some(program) = program else { return Ok(None) };
-        let port = free_port()?;
-        let config = folder.join("nginx.conf");
-        let place = folder.display();
-        fs::write(
-            &config,
-            format!(
-                "worker_processes 1; daemon off; master_process off; pid {place}/nginx.pid; error_log {place}/nginx.log crit;\n\
-                 events {{ worker_connections 1024; }}\n\
-                 http {{ access_log off; client_body_temp_path {place}/body; proxy_temp_path {place}/proxy;\n\
-                 fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;\n\
-                 client_max_body_size 32m; client_body_buffer_size 1m; keepalive_requests 1000000000;\n\
-                 upstream up {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}\n\
-                 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://up; proxy_http_version 1.1;\n\
-                 proxy_set_header Connection \"\"; proxy_buffering off; }} }} }}\n"
-            ),
-        )?;
-        let child = on_first_core(program)
-            .arg("-c")
-            .arg(&config)
-            .stderr(Stdio::null())
-            .spawn()?;
-        let peer = Self {
+        let rules = format!(
+            "client_max_body_size 32m; client_body_buffer_size 1m;\n\
+             upstream up {{ server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; }}\n"
+        );
+        let place =
+            "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off;";
+        let started = nginx::start(folder, &rules, place)?;
+        Ok(started.map(|(child, port)| Self {
             child,
             port,
             key: "none".to_owned(),
             home: None,
-        };
-        let deadline = Instant::now() + Duration::from_secs(10);
-        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if Instant::now() > deadline {
-                bail!("nginx does not listen");
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        Ok(Some(peer))
+        }))
     }
 
     /// The request with this peer's key in it.
     pub(crate) fn with_key(&self, request: &[u8]) -> Vec<u8> {
-        let at = crate::upstream::find(request, b"KEY").unwrap_or(0);
+        let at = find(request, b"KEY").unwrap_or(0);
         [&request[..at], self.key.as_bytes(), &request[at + 3..]].concat()
     }
 
@@ -166,8 +118,4 @@ impl Drop for Peer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_port() -> anyhow::Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -9,7 +9,7 @@ use maestria_server::{
     App, Hosting,
     http::{Access, ListenError, Server, running},
 };
-use std::{net::SocketAddr, process::Stdio, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::oneshot,
@@ -21,6 +21,9 @@ pub(crate) struct Serve {
     /// Where to listen, instead of `listen` of [server]; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
+    /// Listen on a Unix socket, too, in a folder that only you can enter; docs/api.md says what is spoken there.
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +63,10 @@ pub(super) async fn execute(context: &Context, args: &Serve) -> Done {
     let server = Server::bind(app.clone(), context.sources.clone(), address, Hosting::All)
         .await
         .map_err(|e| Failure::user(e.to_string(), ""))?;
+    let server = match &args.socket {
+        Some(path) => server.with_socket(path).map_err(|e| Failure::user(e.to_string(), ""))?,
+        None => server,
+    };
     println!("http://{}", server.address());
     eprintln!("sign in (once, within ten minutes): {}", server.link()?);
     let mut terminate = signal(SignalKind::terminate())?;

@@ -9,6 +9,7 @@ use crate::{
     agent::{Agent, Role, Vendor},
     id::AgentName,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ use std::collections::BTreeMap;
 const REVIEW_WEIGHT_PERCENT: u64 = 25;
 
 /// A share that a vendor should have, in percent.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Band {
     /// Whose share.
     pub vendor: Vendor,
@@ -48,7 +49,7 @@ pub fn default_bands() -> Vec<Band> {
 }
 
 /// The part of a plan that an agent has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Share {
     /// Who.
     pub agent: AgentName,

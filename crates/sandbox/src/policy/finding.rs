@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// How much is left to a worker, least strict first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "PolicyLevel")]
 pub enum Level {
     /// Go on.
     Allow,
@@ -29,7 +30,8 @@ impl Level {
 }
 
 /// The policy's answer to a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[schemars(rename = "PolicyVerdict")]
 pub struct Verdict {
     /// How strict.
     #[serde(rename = "verdict")]

@@ -189,7 +189,7 @@ pub(super) struct Wrapper {
 }
 
 /// A rule as people are told of it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, schemars::JsonSchema)]
 pub struct Described {
     /// Its id.
     pub id: String,

@@ -5,6 +5,8 @@ use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Query, Request},
     http::{HeaderMap, header, request::Parts},
+    middleware::Next,
+    response::Response,
 };
 use maestria_api::problem::Code;
 use serde::de::DeserializeOwned;
@@ -25,6 +27,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Args<T> {
                 Err(unreadable(&text, Code::BadValue))
             }
         }
+    }
+}
+
+/// Refuses parameters where none are read.
+pub(crate) async fn no_query(request: Request, next: Next) -> Result<Response, Refusal> {
+    match request.uri().query() {
+        Some(query) if !query.is_empty() => {
+            let name = query.split(['=', '&']).next().unwrap_or_default();
+            Err(Refusal::new(Code::UnknownField, "this path takes no parameters").field(name))
+        }
+        _ => Ok(next.run(request).await),
     }
 }
 
@@ -59,7 +72,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
 }
 
 /// Serde's sentence as a refusal: an unknown field with the nearest known one.
-fn unreadable(text: &str, code: Code) -> Refusal {
+pub(crate) fn unreadable(text: &str, code: Code) -> Refusal {
     let quoted: Vec<&str> = text.split('`').skip(1).step_by(2).collect();
     if let (true, [given, known @ ..]) = (text.contains("unknown field"), &quoted[..]) {
         let nearest = known.iter().max_by(|a, b| {

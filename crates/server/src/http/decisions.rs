@@ -20,14 +20,22 @@ use maestria_api::{
     problem::Code,
 };
 use maestria_kernel::{Command, DecisionId, RunId, decision::Decision};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
-#[derive(Debug, Default, Deserialize, Hash)]
+#[derive(Debug, Default, Deserialize, Hash, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Filter {
+    /// `open`, `answered` or `all`.
+    #[schemars(extend("enum" = ["open", "answered", "all"]))]
     state: Option<String>,
+    /// Only of this run.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
+    /// The most on a page.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 

@@ -1,7 +1,7 @@
 //! Events: a run's own in pages, and all of them as a stream that a reader can go on with from anywhere.
 
 use super::{
-    State,
+    Shared, State,
     ask::{Args, limit, text, words},
     problem::Refusal,
     reply::{self, Answer},
@@ -15,11 +15,12 @@ use axum::{
     response::Response,
 };
 use futures_util::stream;
-use maestria_api::problem::Code;
+use maestria_api::{problem::Code, run::EventPage};
 use maestria_kernel::{
     DecisionId, Event, ReviewId, Run, RunId, Seq, TaskId,
     port::{Numbered, Store, StoreError},
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{convert::Infallible, sync::Arc, time::Duration};
 use tokio::sync::watch;
@@ -31,14 +32,22 @@ const BEAT: Duration = Duration::from_secs(10);
 const STEP: u32 = 2048;
 
 /// The parameters of a page.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Place {
+    /// Only after this `seq`; in a stream, this number.
     after: Option<u64>,
+    /// Only before this `seq`.
     before: Option<u64>,
+    /// `asc` or `desc`.
+    #[schemars(extend("enum" = ["asc", "desc"]))]
     order: Option<String>,
+    /// Kinds, and `noun.*` for all of a noun, with commas between.
     kinds: Option<String>,
+    /// Only about this task: its id or key.
     task: Option<String>,
+    /// The most on a page.
+    #[schemars(range(min = 1, max = 2000))]
     limit: Option<u32>,
 }
 
@@ -133,7 +142,7 @@ pub(super) async fn page(
         }
     };
     let next = next.map(|seq| seq.to_string());
-    reply::json(&headers, &serde_json::json!({"items": items, "next": next}))
+    reply::json(&headers, &EventPage { items, next })
 }
 
 async fn forwards(
@@ -214,45 +223,32 @@ fn typed(body: Body, kind: &'static str) -> Response {
 }
 
 /// The parameters of the stream.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Wish {
+    /// Only of these runs: full ids, with commas between.
     run: Option<String>,
+    /// Kinds, and `noun.*` for all of a noun, with commas between.
     kinds: Option<String>,
+    /// Only after this `seq`; in a stream, this number.
     after: Option<u64>,
 }
 
 /// `GET /events`
 pub(super) async fn stream(shared: State, headers: HeaderMap, Args(wish): Args<Wish>) -> Answer {
-    let mut runs = Vec::new();
-    for given in words(wish.run.as_deref()) {
-        let id = given
-            .parse()
-            .map_err(|bad: maestria_kernel::id::BadId| Refusal::new(Code::BadId, bad.to_string()).field("run"));
-        runs.push(id?);
-    }
-    let kinds = words(wish.kinds.as_deref());
-    check_kinds(&kinds)?;
-    let last = match text(&headers, "last-event-id").filter(|id| !id.is_empty()) {
-        Some(id) => Some(id.parse::<u64>().map_err(|_| {
+    let last = text(&headers, "last-event-id").filter(|id| !id.is_empty());
+    let last = last.map(|id| {
+        id.parse::<u64>().map_err(|_| {
             Refusal::new(
                 Code::BadValue,
                 format!("`last-event-id` is `{id}`; it is an event's number"),
             )
             .field("last-event-id")
-        })?),
-        None => wish.after,
-    };
-    // Nobody has seen what is not there yet; such a number is of another database.
-    let last = last.map(|last| last.min(shared.tail.at()));
-    let teller = Teller {
-        follower: Follower::new(shared.tail.clone(), Wanted { runs, kinds }, last),
-        stopping: shared.stopping.clone(),
-        ready: false,
-        told: 0,
-    };
+        })
+    });
+    let teller = Teller::new(&shared, &wish, last.transpose()?)?;
     let messages = stream::unfold(teller, |mut teller| async move {
-        let text = teller.next().await?;
+        let text = teller.next().await?.message();
         Some((Ok::<_, Infallible>(Bytes::from(text)), teller))
     });
     let mut response = typed(Body::from_stream(messages), "text/event-stream");
@@ -262,28 +258,76 @@ pub(super) async fn stream(shared: State, headers: HeaderMap, Args(wish): Args<W
     Ok(response)
 }
 
-/// Writes the stream of one reader. It is asked only when the reader takes more: a slow one waits in the log.
-struct Teller {
+/// What a stream tells.
+#[derive(Debug)]
+pub(super) enum Tale {
+    Events(Vec<Arc<Told>>),
+    /// Everything up to this number has been told.
+    Ready(u64),
+    /// Nothing of interest up to this number.
+    Mark(u64),
+    /// The line lives.
+    Beat,
+}
+
+impl Tale {
+    /// As a server-sent event.
+    fn message(&self) -> String {
+        match self {
+            Self::Events(events) => events
+                .iter()
+                .map(|told| format!("id: {}\ndata: {}\n\n", told.number, told.json))
+                .collect(),
+            Self::Ready(number) => format!("event: ready\ndata: {{\"number\":{number}}}\n\n"),
+            Self::Mark(number) => format!("event: mark\nid: {number}\ndata: {{}}\n\n"),
+            Self::Beat => ": beat\n\n".to_owned(),
+        }
+    }
+}
+
+/// Tells the stream to one reader. It is asked only when the reader takes more: a slow one waits in the log.
+pub(super) struct Teller {
     follower: Follower,
     stopping: watch::Receiver<bool>,
     ready: bool,
-    /// The number of the last `id:` that was sent.
+    /// The last number that was told.
     told: u64,
 }
 
 impl Teller {
-    /// The next bytes; `None` ends the stream.
-    async fn next(&mut self) -> Option<String> {
+    /// Tells what is wished for, after a number, or else after the wish's own, or from now.
+    pub(super) fn new(shared: &Shared, wish: &Wish, after: Option<u64>) -> Result<Self, Refusal> {
+        let mut runs = Vec::new();
+        for given in words(wish.run.as_deref()) {
+            let id = given
+                .parse()
+                .map_err(|bad: maestria_kernel::id::BadId| Refusal::new(Code::BadId, bad.to_string()).field("run"));
+            runs.push(id?);
+        }
+        let kinds = words(wish.kinds.as_deref());
+        check_kinds(&kinds)?;
+        // Nobody has seen what is not there yet; such a number is of another database.
+        let after = after.or(wish.after).map(|after| after.min(shared.tail.at()));
+        Ok(Self {
+            follower: Follower::new(shared.tail.clone(), Wanted { runs, kinds }, after),
+            stopping: shared.stopping.clone(),
+            ready: false,
+            told: 0,
+        })
+    }
+
+    /// The next tale; none ends the stream. One that is not waited for to its end is not lost.
+    pub(super) async fn next(&mut self) -> Option<Tale> {
         loop {
             match self.follower.next().await {
                 Ok(Some(events)) => {
                     self.told = self.follower.at();
-                    return Some(events.iter().map(|told| message(told)).collect());
+                    return Some(Tale::Events(events));
                 }
                 Ok(None) if !self.ready => {
                     self.ready = true;
                     self.told = self.follower.at();
-                    return Some(format!("event: ready\ndata: {{\"number\":{}}}\n\n", self.told));
+                    return Some(Tale::Ready(self.told));
                 }
                 Ok(None) => {}
                 Err(error) => {
@@ -301,16 +345,12 @@ impl Teller {
     }
 
     /// Nothing of interest came; a reader that looked at much all the same is moved on.
-    fn beat(&mut self) -> String {
+    fn beat(&mut self) -> Tale {
         let at = self.follower.at();
         if at > self.told {
             self.told = at;
-            return format!("event: mark\nid: {at}\ndata: {{}}\n\n");
+            return Tale::Mark(at);
         }
-        ": beat\n\n".to_owned()
+        Tale::Beat
     }
-}
-
-fn message(told: &Told) -> String {
-    format!("id: {}\ndata: {}\n\n", told.number, told.json)
 }

@@ -11,44 +11,26 @@ use super::{
 };
 use crate::stream::tail::{Follower, Wanted};
 use axum::{
-    Extension, Router,
+    Extension,
     extract::Path,
     http::{HeaderMap, StatusCode},
-    routing::{get, post},
 };
 use maestria_api::{problem::Code, run::Submission};
 use maestria_kernel::{Cost, Event, Run, RunId, Seq, progress::progress, state::RunState};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 /// The longest that `POST /operations` waits for the end; then it answers with how far it is.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
-pub(super) fn routes() -> Router<Arc<Shared>> {
-    Router::new()
-        .route("/api/status", get(status))
-        .route("/api/session", get(session))
-        .route("/api/requirements", get(requirements).post(require))
-        .route("/api/tasks", get(tasks))
-        .route("/api/workers", get(at_work))
-        .route("/api/reviews", get(reviews))
-        .route("/api/decisions", get(waiting))
-        .route("/api/recovery", get(recovery))
-        .route("/api/summary", get(summary))
-        .route("/api/metrics", get(metrics))
-        .route("/api/events/stream", get(super::events::stream))
-        .route("/api/route-llm", post(super::money::route))
-        .route("/api/control/{verb}", post(control))
-        .route("/operations", get(operations).post(operate))
-        .route("/operations/{id}", get(operation))
-        .route("/escalations", get(waiting))
-}
-
 /// The run that is meant.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Which {
+    /// The run; the newest if not given.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
 }
 
@@ -62,7 +44,7 @@ async fn load(shared: &Shared, given: &str) -> Result<Run, Refusal> {
     Ok(view.run.clone())
 }
 
-async fn status(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+pub(super) async fn status(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
     let run = newest(&shared, &which).await?;
     let progress = progress(&run, crate::now());
     let active = run
@@ -77,7 +59,7 @@ async fn status(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> 
     reply::json(&headers, &answer)
 }
 
-async fn session(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+pub(super) async fn session(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
     let run = newest(&shared, &which).await?;
     let request = run.request.as_deref();
     let answer = json!({
@@ -89,7 +71,7 @@ async fn session(shared: State, headers: HeaderMap, Args(which): Args<Which>) ->
     reply::json(&headers, &answer)
 }
 
-async fn requirements(shared: State, headers: HeaderMap) -> Answer {
+pub(super) async fn requirements(shared: State, headers: HeaderMap) -> Answer {
     let rows = shared.app.engine.store().runs().await?;
     let all: Vec<Value> = rows
         .iter()
@@ -99,7 +81,7 @@ async fn requirements(shared: State, headers: HeaderMap) -> Answer {
 }
 
 /// What earlier clients submit.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wish {
     #[serde(alias = "text", alias = "prompt", alias = "description", alias = "input")]
@@ -127,12 +109,12 @@ async fn submit(shared: &Shared, by: String, wish: Wish) -> Result<RunId, Refusa
     runs::begin(shared, by, submission).await
 }
 
-async fn require(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
+pub(super) async fn require(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
     let id = submit(&shared, caller.name, wish).await?;
     reply::done(StatusCode::CREATED, &json!({"id": id, "status": "submitted"}))
 }
 
-async fn tasks(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+pub(super) async fn tasks(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
     let run = newest(&shared, &which).await?;
     let of = |task: &maestria_kernel::Task| {
         json!({
@@ -144,17 +126,17 @@ async fn tasks(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> A
     reply::json(&headers, &json!({"run": run.id, "tasks": all}))
 }
 
-async fn at_work(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+pub(super) async fn at_work(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
     let items = workers::all(&shared, which.run.as_deref()).await?;
     reply::json(&headers, &json!({"workers": items}))
 }
 
-async fn reviews(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+pub(super) async fn reviews(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
     let run = newest(&shared, &which).await?;
     reply::json(&headers, &json!({"run": run.id, "reviews": run.reviews}))
 }
 
-async fn waiting(shared: State, headers: HeaderMap) -> Answer {
+pub(super) async fn waiting(shared: State, headers: HeaderMap) -> Answer {
     let open = shared.app.open_decisions().await.map_err(runs::app_refusal)?;
     let all: Vec<Value> = open
         .iter()
@@ -170,7 +152,7 @@ async fn waiting(shared: State, headers: HeaderMap) -> Answer {
 }
 
 /// What was repaired, from the log.
-async fn recovery(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+pub(super) async fn recovery(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
     let run = newest(&shared, &which).await?;
     let (store, mut after, mut all) = (shared.app.engine.store(), Seq(0), Vec::new());
     loop {
@@ -185,7 +167,7 @@ async fn recovery(shared: State, headers: HeaderMap, Args(which): Args<Which>) -
     reply::json(&headers, &json!({"run": run.id, "recovery": all}))
 }
 
-async fn summary(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
+pub(super) async fn summary(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
     let run = newest(&shared, &which).await?;
     let answer = json!({
         "run": run.id, "status": run.state.as_str(), "summary": result(&run),
@@ -194,7 +176,7 @@ async fn summary(shared: State, headers: HeaderMap, Args(which): Args<Which>) ->
     reply::json(&headers, &answer)
 }
 
-async fn metrics(shared: State, headers: HeaderMap) -> Answer {
+pub(super) async fn metrics(shared: State, headers: HeaderMap) -> Answer {
     let rows = shared.app.engine.store().runs().await?;
     let count = |state: &str| rows.iter().filter(|row| row.state == state).count();
     let (completed, failed) = (count("completed"), count("failed"));
@@ -210,7 +192,7 @@ async fn metrics(shared: State, headers: HeaderMap) -> Answer {
 }
 
 /// `pause`, `resume`, `stop`, `review`.
-async fn control(
+pub(super) async fn control(
     shared: State,
     caller: Extension<Caller>,
     Path(verb): Path<String>,
@@ -230,7 +212,7 @@ async fn control(
     }
 }
 
-async fn operations(shared: State, headers: HeaderMap) -> Answer {
+pub(super) async fn operations(shared: State, headers: HeaderMap) -> Answer {
     let rows = shared.app.engine.store().runs().await?;
     let mut all = Vec::new();
     for row in rows.iter().take(100) {
@@ -241,12 +223,12 @@ async fn operations(shared: State, headers: HeaderMap) -> Answer {
     reply::json(&headers, &json!({"operations": all}))
 }
 
-async fn operation(shared: State, headers: HeaderMap, Path(id): Path<String>) -> Answer {
+pub(super) async fn operation(shared: State, headers: HeaderMap, Path(id): Path<String>) -> Answer {
     reply::json(&headers, &as_operation(&load(&shared, &id).await?))
 }
 
 /// Runs an operation to its end, or until a person must decide.
-async fn operate(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
+pub(super) async fn operate(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
     let id = submit(&shared, caller.name, wish).await?;
     let wanted = Wanted {
         runs: vec![id],

@@ -22,7 +22,7 @@ use std::{
 };
 
 /// The longest body; a task text is at most a MiB, escaped.
-const LONGEST_BODY: usize = 4 << 20;
+pub(super) const LONGEST_BODY: usize = 4 << 20;
 
 /// Of a longer one so much is read and thrown away: a client that is cut off while it sends does not hear why.
 const LONGEST_READ: usize = 64 << 20;
@@ -108,16 +108,16 @@ async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Res
 
 /// The place that a path names, if it takes a credential. Everything does but health, the exchange of a code and the
 /// dashboard's own files.
-fn guarded(path: &str) -> Option<&str> {
+pub(super) fn guarded(path: &str) -> Option<&str> {
     let place = path.strip_prefix("/api/v1").unwrap_or(path);
     let is_open = matches!(path, "/api/v1/health" | "/api/v1/sign-in");
-    let flat = ["/operations", "/escalations", "/metrics"];
+    let flat = ["/operations", "/escalations", "/metrics", "/ws"];
     let is_ours = path.starts_with("/api/") || flat.iter().any(|flat| path.starts_with(flat));
     (is_ours && !is_open).then_some(place)
 }
 
 /// The role that a path takes.
-fn needed(method: &Method, place: &str) -> Role {
+pub(super) fn needed(method: &Method, place: &str) -> Role {
     match place {
         "/config" | "/audit" => Role::Admin,
         "/policies/test" | "/policies/path" | "/gateway/route" | "/api/route-llm" => Role::Viewer,
@@ -127,12 +127,29 @@ fn needed(method: &Method, place: &str) -> Role {
 }
 
 fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Refusal> {
-    let given = text(headers, "authorization").and_then(|value| {
-        let (scheme, credential) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then_some(credential.trim())
-    });
-    let caller = given.and_then(|credential| shared.access.whose(credential, crate::now()));
+    let caller = credential(headers).and_then(|credential| shared.access.whose(credential, crate::now()));
     caller.ok_or_else(Refusal::unauthorised)
+}
+
+/// The credential of a request. A page cannot name one when it opens a WebSocket, but it can name protocols: it is the one
+/// after `bearer.`, which is never chosen and so never sent back.
+pub(super) fn credential(headers: &HeaderMap) -> Option<&str> {
+    if let Some(value) = text(headers, "authorization") {
+        let (scheme, credential) = value.split_once(' ')?;
+        return scheme.eq_ignore_ascii_case("bearer").then_some(credential.trim());
+    }
+    if !is_upgrade(headers) {
+        return None;
+    }
+    let protocols = text(headers, "sec-websocket-protocol")?.split(',');
+    protocols
+        .map(str::trim)
+        .find_map(|protocol| protocol.strip_prefix("bearer."))
+}
+
+/// Whether a conversation is to be opened, which can do whatever its speaker may.
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::UPGRADE)
 }
 
 /// Names under which a browser may know us; any other is somebody's who lets his name point here.
@@ -154,7 +171,7 @@ fn check_host(listen: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
 
 /// Actions come from our own pages, or from programs, which name no origin.
 fn check_origin(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-    if matches!(*method, Method::GET | Method::HEAD) {
+    if matches!(*method, Method::GET | Method::HEAD) && !is_upgrade(headers) {
         return Ok(());
     }
     let host = text(headers, "host").unwrap_or_default();

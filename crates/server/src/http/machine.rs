@@ -4,6 +4,8 @@ use super::{
     State,
     access::Caller,
     ask::Body,
+    contract::document,
+    operations,
     problem::Refusal,
     reply::{self, Answer},
 };
@@ -13,11 +15,12 @@ use axum::{
 };
 use maestria_api::{
     Page,
-    meta::{Health, Meta, Role, SignIn, SignedIn},
+    meta::{ConfiguredAgent, Health, Meta, Role, Setting, Settings, SignIn, SignedIn},
     problem::Code,
     run::Nothing,
 };
-use serde_json::json;
+use serde_json::Value;
+use std::sync::LazyLock;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
@@ -36,6 +39,14 @@ pub(super) async fn health(shared: State, headers: HeaderMap) -> Answer {
         uptime_seconds: shared.started.elapsed().as_secs(),
     };
     reply::json(&headers, &health)
+}
+
+/// Written once; it is the same for everybody.
+static DOCUMENT: LazyLock<Value> = LazyLock::new(|| document::write(&operations::all()));
+
+/// `GET /openapi.json`
+pub(super) async fn openapi(headers: HeaderMap) -> Answer {
+    reply::json(&headers, &*DOCUMENT)
 }
 
 /// `GET /meta`
@@ -71,7 +82,7 @@ pub(super) async fn sign_in(shared: State, Body(body): Body<SignIn>) -> Answer {
 /// `GET /agents`
 pub(super) async fn agents(shared: State, headers: HeaderMap) -> Answer {
     let agents = crate::configured_agents(&shared.app.config);
-    let items = agents.into_iter().map(|(name, how)| json!({"name": name, "how": how}));
+    let items = agents.into_iter().map(|(name, how)| ConfiguredAgent { name, how });
     reply::json(&headers, &Page::whole(items.collect()))
 }
 
@@ -94,10 +105,13 @@ pub(super) async fn doctor(shared: State, headers: HeaderMap) -> Answer {
 /// `GET /config`
 pub(super) async fn config(shared: State, headers: HeaderMap) -> Answer {
     let values = shared.app.config.effective();
-    let items: Vec<_> = values
+    let items = values
         .into_iter()
-        .map(|(key, value, origin)| json!({"key": key, "value": value, "origin": origin}))
-        .collect();
-    let path = shared.sources.path().display().to_string();
-    reply::json(&headers, &json!({"path": path, "items": items, "next": null}))
+        .map(|(key, value, origin)| Setting { key, value, origin });
+    let settings = Settings {
+        path: shared.sources.path().display().to_string(),
+        items: items.collect(),
+        next: None,
+    };
+    reply::json(&headers, &settings)
 }

@@ -7,27 +7,32 @@ use super::{
     reply::{self, Answer},
     runs::{app_refusal, find},
 };
-use crate::gateway::{Gateway, Wish, catalogue, sample, setup};
+use crate::gateway::{Decision, Gateway, Wish, catalogue, sample, setup};
 use axum::http::{HeaderMap, StatusCode};
 use maestria_api::{
     Page,
-    money::{Budgets, UsageTable},
+    money::{Budgets, ModelLine, Models, PriceLine, QualityLine, UsageTable},
     problem::Code,
 };
 use maestria_kernel::{
     At,
     ledger::{Scope, UsageBy, UsageLine, UsageOf},
 };
-use serde::Deserialize;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 const DAY: i64 = 86_400_000;
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Query {
+    /// What it is grouped by.
+    #[schemars(extend("enum" = UsageBy::ALL.map(UsageBy::as_str)))]
     by: Option<String>,
+    /// Since then, milliseconds since 1970.
     since: Option<i64>,
+    /// Only of this run.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
 }
 
@@ -103,14 +108,30 @@ pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
     let catalogue = catalogue(config).map_err(app_refusal)?;
     let line = |provider: &str, name: &str, local: bool, configured: bool| {
         let known = catalogue.model(name);
-        json!({
-            "model": format!("{provider}/{name}"), "provider": provider,
-            "price": {"input": known.price.input, "cached": known.price.cached,
-                      "written": known.price.written, "output": known.price.output},
-            "context": known.context, "output": known.output,
-            "tools": known.tools, "vision": known.vision, "json": known.json,
-            "quality": known.quality, "listed": known.listed, "local": local, "configured": configured,
-        })
+        ModelLine {
+            model: format!("{provider}/{name}"),
+            provider: provider.to_owned(),
+            price: PriceLine {
+                input: known.price.input,
+                cached: known.price.cached,
+                written: known.price.written,
+                output: known.price.output,
+            },
+            context: known.context,
+            output: known.output,
+            tools: known.tools,
+            vision: known.vision,
+            json: known.json,
+            quality: QualityLine {
+                plan: known.quality.plan,
+                edit: known.quality.edit,
+                review: known.quality.review,
+                chat: known.quality.chat,
+            },
+            listed: known.listed,
+            local,
+            configured,
+        }
     };
     let mut items = Vec::new();
     for (name, table) in &config.providers {
@@ -128,8 +149,12 @@ pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
         }
     }
     let named = config.gateway.routes.keys().filter(|route| *route != "default");
-    let routes: Vec<&str> = std::iter::once("auto").chain(named.map(String::as_str)).collect();
-    reply::json(&headers, &json!({"items": items, "next": null, "routes": routes}))
+    let models = Models {
+        items,
+        next: None,
+        routes: std::iter::once("auto".to_owned()).chain(named.cloned()).collect(),
+    };
+    reply::json(&headers, &models)
 }
 
 /// `GET /gateway/lanes`: of this process's gateway; none before its first call.
@@ -137,9 +162,11 @@ pub(super) async fn lanes(shared: State, headers: HeaderMap) -> Answer {
     reply::json(&headers, &Page::whole(shared.app.lanes()))
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Most {
+    /// The most that are told.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
 }
 
@@ -151,7 +178,7 @@ pub(super) async fn calls(shared: State, headers: HeaderMap, Args(most): Args<Mo
 }
 
 /// What a route is wished for.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     prompt: String,
@@ -169,6 +196,15 @@ pub(super) struct Asked {
     context: u64,
     #[serde(default)]
     max_tokens: Option<u64>,
+}
+
+/// Which model would answer.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Routed {
+    #[serde(flatten)]
+    decision: Decision,
+    /// No provider is configured; the catalogue stood in.
+    sampled: bool,
 }
 
 /// `POST /gateway/route`: decides and calls nobody.
@@ -192,9 +228,5 @@ pub(super) async fn route(shared: State, Body(asked): Body<Asked>) -> Answer {
         max_tokens: asked.max_tokens,
     });
     let decision = decision.map_err(|lost| no_route(lost.to_string()))?;
-    let mut value = serde_json::to_value(decision).map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
-    if let Some(fields) = value.as_object_mut() {
-        fields.insert("sampled".to_owned(), sampled.into());
-    }
-    reply::done(StatusCode::OK, &value)
+    reply::done(StatusCode::OK, &Routed { decision, sampled })
 }

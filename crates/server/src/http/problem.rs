@@ -52,7 +52,7 @@ impl Refusal {
             .hint("`maestria token show` prints the token of this server")
     }
 
-    fn document(&self, request_id: &str) -> Problem {
+    pub(crate) fn document(&self, request_id: &str) -> Problem {
         let code = serde_json::to_value(self.code).unwrap_or_default();
         Problem {
             kind: format!("urn:maestria:problem:{}", code.as_str().unwrap_or_default()),

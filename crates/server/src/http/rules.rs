@@ -8,13 +8,13 @@ use super::{
 };
 use crate::{
     path::{Op, PathPolicy},
-    policy::CommandPolicy,
+    policy::{CommandPolicy, Level},
 };
 use axum::http::{HeaderMap, StatusCode};
 use maestria_api::{Page, problem::Code};
-use serde::Deserialize;
-use serde_json::json;
-use std::path::PathBuf;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, path::PathBuf};
 
 /// The rules in force: the program's own, and the person's.
 fn in_force(shared: &State) -> Result<CommandPolicy, Refusal> {
@@ -27,7 +27,7 @@ pub(super) async fn list(shared: State, headers: HeaderMap) -> Answer {
     reply::json(&headers, &Page::whole(in_force(&shared)?.rules().described()))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
     command: String,
@@ -41,9 +41,10 @@ pub(super) async fn test(shared: State, Body(asked): Body<Asked>) -> Answer {
     reply::done(StatusCode::OK, &verdict)
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AskedPath {
+    #[schemars(extend("enum" = Op::ALL.map(|(name, _)| name)))]
     op: String,
     path: PathBuf,
     cwd: PathBuf,
@@ -51,6 +52,14 @@ pub(super) struct AskedPath {
     rw: Vec<PathBuf>,
     #[serde(default)]
     ro: Vec<PathBuf>,
+}
+
+/// What the rules make of a path.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct PathVerdict {
+    verdict: Level,
+    rule: Cow<'static, str>,
+    reason: String,
 }
 
 /// `POST /policies/path`
@@ -69,11 +78,16 @@ pub(super) async fn path(shared: State, Body(asked): Body<AskedPath>) -> Answer 
     let roots = PathPolicy::new(&asked.rw, &asked.ro, &policy.rules().path.protected);
     let roots = roots.map_err(|e| Refusal::new(Code::BadValue, e.to_string()).field("rw"))?;
     let verdict = match roots.permit(op, &asked.cwd, &asked.path) {
-        Ok(grant) => json!({
-            "verdict": "allow", "rule": "path.inside",
-            "reason": format!("it is {}", crate::policy::shown(&grant.path().to_string_lossy())),
-        }),
-        Err(refused) => json!({"verdict": "block", "rule": refused.rule, "reason": refused.reason}),
+        Ok(grant) => PathVerdict {
+            verdict: Level::Allow,
+            rule: "path.inside".into(),
+            reason: format!("it is {}", crate::policy::shown(&grant.path().to_string_lossy())),
+        },
+        Err(refused) => PathVerdict {
+            verdict: Level::Block,
+            rule: refused.rule.into(),
+            reason: refused.reason,
+        },
     };
     reply::done(StatusCode::OK, &verdict)
 }

@@ -22,6 +22,7 @@ use maestria_kernel::{
     AgentName, At, Command, Run, RunId, TaskId, TaskKey, decide, plan::Estimate, port::RunRow, progress::progress,
     request, state::RunState,
 };
+use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
@@ -30,16 +31,25 @@ use std::{
 };
 
 /// The parameters of the list.
-#[derive(Debug, Default, Deserialize, Hash)]
+#[derive(Debug, Default, Deserialize, Hash, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Filter {
+    /// States, and the groups `open` and `finished`, with commas between.
     state: Option<String>,
+    /// Looked for in text, id and target.
     q: Option<String>,
+    /// The workflow's name.
     workflow: Option<String>,
+    /// The target folder.
     target: Option<String>,
+    /// Created then or later, milliseconds since 1970.
     since: Option<i64>,
+    /// Created then or earlier, milliseconds since 1970.
     until: Option<i64>,
+    /// The most on a page.
+    #[schemars(range(min = 1, max = 200))]
     limit: Option<u32>,
+    /// `next` of the page before.
     cursor: Option<String>,
 }
 
@@ -255,9 +265,10 @@ fn estimate(run: &Run) -> Option<Estimate> {
     Some(plan.estimate())
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Part {
+    /// Only this task's: its id or key.
     task: Option<String>,
 }
 

@@ -1,6 +1,6 @@
 //! Sockets and connections.
 
-use super::{Access, Shared, routes};
+use super::{Access, Shared, routes, socket::Door};
 use crate::{
     App, AppError,
     config::{Config, Sources},
@@ -15,7 +15,7 @@ use hyper_util::{
 use std::{
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -27,6 +27,9 @@ use tokio::{
 
 /// Connections at once; more wait in the system's queue.
 const MOST_CONNECTIONS: usize = 4096;
+
+/// Conversations at once, over WebSockets and the Unix socket.
+const MOST_LINES: usize = 1024;
 
 /// How long a client may take to send its head.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -50,6 +53,14 @@ pub enum ListenError {
         "{0} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and use a tunnel"
     )]
     Open(SocketAddr),
+    /// The socket cannot be had.
+    #[error("cannot listen on the socket {}: {source}", path.display())]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong.
+        source: io::Error,
+    },
     /// The product cannot be opened.
     #[error(transparent)]
     App(#[from] AppError),
@@ -61,6 +72,7 @@ pub struct Server {
     listener: TcpListener,
     shared: Arc<Shared>,
     stopping: watch::Sender<bool>,
+    door: Option<Door>,
     /// Says where the server of this store is.
     note: PathBuf,
 }
@@ -93,6 +105,7 @@ impl Server {
             views: Views::new(store),
             host: Host::new(app.clone(), hosting),
             access: Access::open(&app.config)?,
+            lines: Arc::new(Semaphore::new(MOST_LINES)),
             repeats: super::guard::Repeats::default(),
             app,
             sources,
@@ -105,8 +118,18 @@ impl Server {
             listener,
             shared: Arc::new(shared),
             stopping,
+            door: None,
             note,
         })
+    }
+
+    /// Listens on a Unix socket, too.
+    ///
+    /// # Errors
+    /// [`ListenError::Socket`].
+    pub fn with_socket(mut self, path: &Path) -> Result<Self, ListenError> {
+        self.door = Some(Door::open(path)?);
+        Ok(self)
     }
 
     /// Where it listens.
@@ -131,6 +154,9 @@ impl Server {
         let router = routes(self.shared.clone());
         let mut work = JoinSet::new();
         work.spawn(self.shared.tail.clone().run());
+        if let Some(door) = self.door {
+            work.spawn(door.serve(self.shared.clone()));
+        }
         self.shared.host.resume().await;
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut connections = JoinSet::new();
@@ -193,7 +219,8 @@ async fn serve(socket: TcpStream, router: Router, mut stopped: watch::Receiver<b
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router))
+        .with_upgrades();
     tokio::pin!(connection);
     let stopping = async {
         // An error means that the server is gone, which is as good.

@@ -66,12 +66,17 @@ impl Scene {
     }
 
     pub(super) fn start(&mut self) {
+        self.start_with(&[]);
+    }
+
+    pub(super) fn start_with(&mut self, more: &[&str]) {
         let listen = if self.address.is_empty() {
             "127.0.0.1:0"
         } else {
             &self.address
         };
         let mut child = program(self.home.path(), &["serve", "--listen", listen])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -1,6 +1,5 @@
 //! Clients that ask again as soon as they are answered.
 
-use crate::upstream::find;
 use anyhow::{Context as _, ensure};
 use std::time::{Duration, Instant};
 use tokio::{
@@ -10,39 +9,46 @@ use tokio::{
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) answers: u64,
-    pub(crate) took: Duration,
+pub struct Seen {
+    /// How many answers.
+    pub answers: u64,
+    /// How long it all took.
+    pub took: Duration,
     /// Times of single answers, in order.
-    pub(crate) times: Vec<Duration>,
+    pub times: Vec<Duration>,
 }
 
 impl Seen {
-    pub(crate) fn a_second(&self) -> f64 {
+    /// Answers a second.
+    pub fn a_second(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
         let answers = self.answers as f64;
         answers / self.took.as_secs_f64()
     }
 
-    pub(crate) fn p50_micros(&self) -> f64 {
-        self.times
-            .get(self.times.len() / 2)
-            .map_or(f64::NAN, |t| t.as_secs_f64() * 1e6)
+    /// The middle of the times, in microseconds.
+    pub fn p50_micros(&self) -> f64 {
+        self.micros(0.5)
+    }
+
+    /// What this share of the answers took at most, in microseconds.
+    pub fn micros(&self, share: f64) -> f64 {
+        let place = (self.times.len() as f64 * share) as usize;
+        let place = place.min(self.times.len().saturating_sub(1));
+        self.times.get(place).map_or(f64::NAN, |t| t.as_secs_f64() * 1e6)
     }
 }
 
-/// A request as it goes over the wire.
-pub(crate) fn request(path: &str, body: &str) -> Vec<u8> {
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\nauthorization: Bearer KEY\r\n\
-         content-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
+/// Where a part begins.
+pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
 }
 
 /// Asks on so many connections for so long.
-pub(crate) async fn run(port: u16, request: Vec<u8>, connections: usize, length: Duration) -> anyhow::Result<Seen> {
+///
+/// # Errors
+/// When an answer is none, or no success.
+pub async fn run(port: u16, request: Vec<u8>, connections: usize, length: Duration) -> anyhow::Result<Seen> {
     let started = Instant::now();
     let request = std::sync::Arc::new(request);
     let mut clients = tokio::task::JoinSet::new();
@@ -84,7 +90,7 @@ async fn answer(socket: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Result<
         let Some(head) = end else { continue };
         let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
         ensure!(
-            text.starts_with("http/1.1 200"),
+            text.starts_with("http/1.1 2"),
             "{text} {}",
             String::from_utf8_lossy(buffer)
         );
