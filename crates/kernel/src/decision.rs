@@ -49,6 +49,8 @@ pub enum Stuck {
     Conflict,
     /// Its change breaks the checks on the combined tree.
     Checks,
+    /// Its change holds what a person has to agree to.
+    Consent,
 }
 
 /// What a choice leads to.
@@ -180,6 +182,17 @@ pub fn options(about: &About) -> Vec<Opt> {
         } => vec![
             opt(Choice::Retry, "let the author rework it, with your reason as guidance"),
             opt(Choice::Accept, "take the change as it is"),
+            opt(Choice::Skip, "leave this task and what needs it out"),
+            opt(Choice::Stop, "stop the run"),
+        ],
+        About::Task {
+            stuck: Stuck::Consent, ..
+        } => vec![
+            opt(Choice::Accept, "agree to it, and take the change"),
+            opt(
+                Choice::Retry,
+                "let the author take it out, with your reason as guidance",
+            ),
             opt(Choice::Skip, "leave this task and what needs it out"),
             opt(Choice::Stop, "stop the run"),
         ],

@@ -12,6 +12,8 @@ pub enum Severity {
     Info,
     /// Worth mending.
     Warning,
+    /// Is not delivered before a person has agreed.
+    Confirm,
     /// Must not be delivered as it is.
     Blocking,
 }
@@ -36,6 +38,7 @@ impl fmt::Display for Finding {
         let severity = match self.severity {
             Severity::Info => "info",
             Severity::Warning => "warning",
+            Severity::Confirm => "to be confirmed",
             Severity::Blocking => "blocking",
         };
         write!(f, "{severity}: ")?;
@@ -91,6 +94,13 @@ impl Validation {
     /// What was found that must not be delivered.
     pub fn blocking(&self) -> impl Iterator<Item = &Finding> {
         self.findings.iter().filter(|f| f.severity == Severity::Blocking)
+    }
+
+    /// What was found that a person has to agree to; `None` when the tree is delivered, or is not, without asking.
+    pub fn to_confirm(&self) -> Option<String> {
+        let found = self.findings.iter().filter(|f| f.severity == Severity::Confirm);
+        let found: Vec<String> = found.map(ToString::to_string).collect();
+        (!self.failed() && !found.is_empty()).then(|| found.join("; "))
     }
 
     /// Why a tree (`the combined tree`) must not be delivered, in a line; and what there is to know about it.

@@ -136,6 +136,15 @@ impl Funnel {
         }
     }
 
+    /// The name of a known value that stands in a text.
+    pub fn known_in(&self, text: &[u8]) -> Option<String> {
+        let mut hits = Vec::new();
+        for view in View::all(text) {
+            self.exact_in(&view, &mut hits);
+        }
+        hits.into_iter().next().map(|hit| hit.name)
+    }
+
     /// Where secrets stand, in order and apart from each other.
     pub fn find(&self, text: &[u8]) -> Vec<Hit> {
         self.look(text, true).hits

@@ -108,7 +108,7 @@ pub(super) async fn merge(
     } else {
         Validation::none()
     };
-    if checks.failed() {
+    if checks.failed() || checks.to_confirm().is_some() {
         return Ok(MergeResult::Bounced {
             conflicts: Vec::new(),
             checks,

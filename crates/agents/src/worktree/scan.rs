@@ -1,9 +1,11 @@
-//! A look at what a change adds: secrets, dangerous calls, and what may make the project slow. What is found is a
-//! [`Finding`] with file and line; a secret blocks the delivery, the rest is for people and reviewers to weigh.
+//! A look at what a change adds: secrets, dangerous calls, and what may make the project slow; and at the files that it touches.
+//! What is found is a [`Finding`] with its place; a secret blocks the delivery, a person has to agree to files that others run
+//! unseen or are bound by, the rest is for people and reviewers to weigh.
 //!
-//! The rules are a table (`scan/rules.rs`). They look at single added lines, so they miss what is spread over several,
-//! and they never judge what was there before.
+//! The rules are tables (`scan/rules.rs`, `scan/places.rs`). They look at single added lines, so they miss what is spread over
+//! several, and they never judge what was there before.
 
+mod places;
 mod rules;
 
 use super::git::Git;
@@ -61,6 +63,7 @@ fn look(diff: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
     let (mut file, mut line, mut added) = (String::new(), 0u32, 0u32);
     for text in diff.lines() {
+        findings.extend(places::judge(text));
         if let Some(name) = text.strip_prefix("+++ ") {
             name.strip_prefix("b/").unwrap_or(name).clone_into(&mut file);
             added = 0;
@@ -94,6 +97,15 @@ fn first_line(hunk: &str) -> u32 {
 }
 
 fn judge(file: &str, line: u32, text: &str) -> Option<Finding> {
+    // What is a secret here is one wherever it goes, whatever it looks like.
+    if let Some(name) = maestria_secrets::funnel().known_in(text.as_bytes()) {
+        return Some(Finding {
+            severity: Severity::Blocking,
+            file: Some(file.to_owned()),
+            line: Some(line),
+            message: format!("a secret of this machine ({name}); take it out and replace it"),
+        });
+    }
     let extension = file.rsplit_once('.').map_or("", |(_, extension)| extension);
     let fits = |(rule, pattern): &&(&Rule, Regex)| {
         let concerns = rule.files.is_empty() || rule.files.contains(&extension);

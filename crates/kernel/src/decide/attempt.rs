@@ -199,12 +199,7 @@ pub(super) fn bounced(draft: &mut Draft, id: TaskId, conflicts: &[String], check
         conflicts: conflicts.to_vec(),
         checks: checks.clone(),
     });
-    if conflicts.is_empty() {
-        let (trouble, details) = checks.trouble("the combined tree");
-        let guidance = vec![format!("{trouble}. Mend your change. {details}")];
-        let because = trouble;
-        rework(draft, id, Stuck::Checks, guidance, &because);
-    } else {
+    if !conflicts.is_empty() {
         let because = format!("conflict with other work in {}", conflicts.join(", "));
         let guidance = vec![format!(
             "Your change conflicts with other work that is already in. The other work has been merged into your \
@@ -212,6 +207,13 @@ pub(super) fn bounced(draft: &mut Draft, id: TaskId, conflicts: &[String], check
             conflicts.join(", ")
         )];
         rework(draft, id, Stuck::Conflict, guidance, &because);
+    } else if let Some(found) = checks.to_confirm() {
+        hold(draft, id, Stuck::Consent, &found);
+    } else {
+        let (trouble, details) = checks.trouble("the combined tree");
+        let guidance = vec![format!("{trouble}. Mend your change. {details}")];
+        let because = trouble;
+        rework(draft, id, Stuck::Checks, guidance, &because);
     }
     Ok(())
 }

@@ -88,6 +88,14 @@ fn words(draft: &Draft, about: &About) -> (String, Choice, Choice) {
             Choice::Retry,
             Choice::Skip,
         ),
+        About::Task {
+            task,
+            stuck: Stuck::Consent,
+        } => (
+            format!("{} changes what a person has to agree to. Take it?", key(task)),
+            Choice::Retry,
+            Choice::Skip,
+        ),
         About::Confidence => (
             "The work is done, but the confidence in it is low. Take it?".to_owned(),
             Choice::Accept,

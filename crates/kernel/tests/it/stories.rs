@@ -567,3 +567,33 @@ fn a_secret_in_a_change_sends_it_back_like_a_failed_check() {
         task.guidance
     );
 }
+
+#[test]
+fn what_needs_a_persons_consent_is_asked_and_not_sent_back() {
+    let mut s = Scene::new(three(), develop(), edits(&[(1, &[])]));
+    s.finish(1, Verdict::Completed);
+    let review = s.awaited(1);
+    let opinion = advised(Some(ReviewVerdict::Approve));
+    s.ok(Command::Reviewed { review, opinion });
+    let mut checks = passed(true);
+    checks.findings.push(Finding {
+        severity: Severity::Confirm,
+        file: Some(".github/workflows/ci.yml".to_owned()),
+        line: None,
+        message: "a build server runs this".to_owned(),
+    });
+    assert!(!checks.failed() && checks.to_confirm().is_some());
+    s.ok(Command::Bounced {
+        task: s.id(1),
+        conflicts: Vec::new(),
+        checks,
+    });
+    assert_eq!(s.run.tasks[&s.id(1)].rework, 0);
+    let asked = s.run.open_decisions().next().unwrap();
+    let stuck = Stuck::Consent;
+    assert_eq!(asked.about, About::Task { task: s.id(1), stuck });
+    assert!(asked.context.contains("ci.yml"), "{}", asked.context);
+    assert_ne!(asked.on_expiry, Choice::Accept, "nobody's silence agrees");
+    s.answer(Choice::Accept);
+    assert_eq!(s.state(1), TaskState::Merging);
+}

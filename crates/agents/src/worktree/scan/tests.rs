@@ -13,6 +13,7 @@ fn diff(file: &str, line: &str) -> String {
 #[test]
 fn every_rule_can_be_compiled() {
     assert_eq!(compiled().len(), RULES.len());
+    assert!(super::places::compiles());
 }
 
 #[test]
@@ -76,4 +77,65 @@ fn harmless_lines_are_left_alone() {
 fn findings_are_bounded() {
     let many = format!("+++ b/a.py\n@@ -0,0 +1,500 @@\n{}", "+x = eval(y)\n".repeat(500));
     assert_eq!(look(&many).len(), super::MOST);
+}
+
+#[test]
+fn a_person_agrees_to_what_others_run_unseen_or_are_bound_by() {
+    for file in [
+        "LICENSE",
+        "sub/LICENCE-MIT",
+        "COPYING.lesser",
+        ".github/workflows/ci.yml",
+        ".gitlab-ci.yml",
+        "ci/Jenkinsfile",
+        ".husky/pre-commit",
+        "a b/.gitattributes",
+        ".vscode/tasks.json",
+        "deep/er/.claude/settings.json",
+        ".envrc",
+        ".cargo/config.toml",
+    ] {
+        let found = look(&diff(file, "harmless"));
+        assert_eq!(found.len(), 1, "{file}: {found:?}");
+        assert_eq!(
+            (found[0].severity, found[0].file.as_deref()),
+            (Severity::Confirm, Some(file))
+        );
+    }
+    let removed =
+        "diff --git a/LICENSE b/LICENSE\ndeleted file mode 100644\n--- a/LICENSE\n+++ /dev/null\n@@ -1 +0,0 @@\n-MIT\n";
+    assert_eq!(look(removed)[0].severity, Severity::Confirm);
+    let quoted = "diff --git \"a/.github/workflows/\\303\\251.yml\" \"b/.github/workflows/\\303\\251.yml\"\n";
+    assert_eq!(look(quoted)[0].severity, Severity::Confirm);
+    let binary = "diff --git a/tool b/tool\nnew file mode 100755\nBinary files /dev/null and b/tool differ\n";
+    assert_eq!(
+        (look(binary)[0].severity, look(binary)[0].file.as_deref()),
+        (Severity::Confirm, Some("tool"))
+    );
+    let gone = "diff --git a/tool b/tool\ndeleted file mode 100755\nBinary files a/tool and /dev/null differ\n";
+    for (file, line) in [
+        ("src/license.rs", "x"),
+        ("docs/hooks.md", "x"),
+        ("a.md", "diff --git a/LICENSE b/LICENSE"),
+    ] {
+        assert_eq!(look(&diff(file, line)), [], "{file}");
+    }
+    assert_eq!(look(gone), [], "what goes is read by nobody");
+}
+
+#[test]
+fn a_secret_of_this_machine_blocks_whatever_it_looks_like() {
+    assert!(maestria_secrets::know("scan", "plain-words-of-the-scan"));
+    for line in [
+        "x = plain-words-of-the-scan",
+        "706c61696e2d776f7264732d6f662d7468652d7363616e",
+        "plain%2Dwords-of-the-scan",
+    ] {
+        let found = look(&diff("a.txt", line));
+        assert_eq!(
+            found.iter().map(|f| f.severity).collect::<Vec<_>>(),
+            [Severity::Blocking],
+            "{line}"
+        );
+    }
 }

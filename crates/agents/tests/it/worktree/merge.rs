@@ -148,3 +148,20 @@ async fn what_an_agent_writes_into_its_commits_is_not_believed() {
     merged(&site.merge(tasks[1]).await).unwrap();
     assert_eq!(site.gathered("two.txt").as_deref(), Some("2\n"));
 }
+
+#[tokio::test]
+async fn what_a_person_has_to_agree_to_is_not_merged_unasked() {
+    let mut site = Site::new();
+    let base = site.prepare().await.base;
+    let task = site.plan(&["E1"])[0];
+    site.work(task, "LICENSE", "do what you like\n").await;
+    let MergeResult::Bounced { conflicts, checks } = site.port.merge(&site.run, task, true).await.unwrap() else {
+        panic!("merged unasked");
+    };
+    assert!(conflicts.is_empty() && !checks.failed(), "{checks:?}");
+    assert!(checks.to_confirm().is_some_and(|found| found.contains("LICENSE")));
+    assert_eq!(site.git(&["rev-parse", &site.integration()]), base.as_str());
+    // Once a person has agreed, it is merged without another look.
+    let agreed = site.port.merge(&site.run, task, false).await.unwrap();
+    assert!(matches!(agreed, MergeResult::Merged { commit: Some(_), .. }));
+}

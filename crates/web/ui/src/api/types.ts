@@ -30,7 +30,7 @@ export type RunLine = {
 };
 export type RunPage = Page<RunLine> & { counts: Record<string, number> };
 
-export type Severity = "info" | "warning" | "blocking";
+export type Severity = "info" | "warning" | "confirm" | "blocking";
 export type Finding = { severity: Severity; file: string | null; line: number | null; message: string };
 export type Validation = {
   command: string | null;
