@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 /// Paths, and what about them.
 const PLACES: &[(&str, &str)] = &[
     (
-        r"(?i)(^|/)(licen[cs]e|copying|copyright|notice)([._-][^/]*)?$|(^|/)licenses/",
+        r"(?i)(^|/)(licen[cs]e|copying|copyright|notice)(-[a-z0-9.]+)?(\.(md|txt|rst|adoc|html?|mit|apache|bsd|l?gpl|lesser))?$|(^|/)licenses/",
         "this says under which licence the project is given away",
     ),
     (
