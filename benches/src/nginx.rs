@@ -1,6 +1,6 @@
 //! nginx, the yardstick of servers: one worker on the first core, connections kept.
 
-use crate::cores::on_first_core;
+use crate::{cores::on_first_core, process::free_port};
 use anyhow::bail;
 use std::{
     fs,
@@ -19,7 +19,7 @@ pub fn start(folder: &Path, rules: &str, place: &str) -> anyhow::Result<Option<(
         .map(Path::new)
         .find(|p| p.exists());
     let Some(program) = program else { return Ok(None) };
-    let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let port = free_port()?;
     let config = folder.join("nginx.conf");
     let home = folder.display();
     fs::write(

@@ -1,6 +1,6 @@
 //! Figures beside their goals.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 /// The middle of `values`; of an even number the upper one. Not a number when there are none.
 pub fn median(values: &[f64]) -> f64 {
@@ -13,7 +13,7 @@ pub fn median(values: &[f64]) -> f64 {
 #[derive(Debug, Clone)]
 pub struct Figure {
     /// What it is.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// Its value.
     pub value: f64,
     /// The unit of value and goal: `ms`, `MB`, `×` for a ratio, or nothing for a count.
@@ -28,9 +28,15 @@ pub struct Figure {
 
 impl Figure {
     /// A value that should be at most `goal`.
-    pub fn at_most(name: &'static str, value: f64, unit: &'static str, goal: f64, beside: impl Into<String>) -> Self {
+    pub fn at_most(
+        name: impl Into<Cow<'static, str>>,
+        value: f64,
+        unit: &'static str,
+        goal: f64,
+        beside: impl Into<String>,
+    ) -> Self {
         Self {
-            name,
+            name: name.into(),
             value,
             unit,
             goal,
@@ -40,7 +46,13 @@ impl Figure {
     }
 
     /// A value that should be at least `goal`.
-    pub fn at_least(name: &'static str, value: f64, unit: &'static str, goal: f64, beside: impl Into<String>) -> Self {
+    pub fn at_least(
+        name: impl Into<Cow<'static, str>>,
+        value: f64,
+        unit: &'static str,
+        goal: f64,
+        beside: impl Into<String>,
+    ) -> Self {
         Self {
             at_least: true,
             ..Self::at_most(name, value, unit, goal, beside)

@@ -16,6 +16,7 @@ import schemathesis
 SERVER = os.environ["MAESTRIA_SERVER"]
 SCENE = pathlib.Path(os.environ["MAESTRIA_SCENE"])
 RUN_ID = re.compile(r"(last|(run_)?[0-9a-f]{4,32})")
+DECISION_ID = re.compile(r"dec_[0-9a-f]{32}")
 
 # A run of the playbook takes some seconds of both cores; a few are enough to have some under way.
 submissions_left = 6
@@ -30,26 +31,32 @@ def read(path):
 
 
 RUNS = [run["id"] for run in read("/api/v1/runs")["items"]]
+DECISIONS = [decision["id"] for decision in read("/api/v1/decisions?state=all")["items"]]
+assert RUNS and DECISIONS, "the server has nothing to ask about"
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     for place in (case.path_parameters, case.query):
-        if place and RUN_ID.fullmatch(str(place.get("run", ""))):
-            place["run"] = real(place["run"])
+        put_real(place, "run", RUN_ID, RUNS)
+        put_real(place, "decision", DECISION_ID, DECISIONS)
     if isinstance(case.body, dict) and case.method.upper() == "POST":
         keep_inside(case)
 
 
-def real(made_up):
+def put_real(place, name, well_formed, known):
     """Most ids that are well-formed are put for some that are there; the others stay unknown."""
+    made_up = str((place or {}).get(name, ""))
     chance = zlib.crc32(made_up.encode())
-    return made_up if chance % 4 == 0 else RUNS[chance % len(RUNS)]
+    if well_formed.fullmatch(made_up) and chance % 4:
+        place[name] = known[chance % len(known)]
 
 
 def keep_inside(case):
     global submissions_left
     body = case.body
+    if case.path.endswith("/rerun") and body.get("from") and case.meta.generation.mode.is_positive:
+        body["from"] = "E2"
     if isinstance(body.get("workspace"), str):
         body["workspace"] = str(SCENE / "workspaces" / str(zlib.crc32(body["workspace"].encode())))
     for name in ("target", "project", "cwd"):

@@ -22,26 +22,29 @@ const SERVER_ERROR: &str = "ST101";
 
 const TASK: &str = "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both";
 
+/// Nothing is ever good enough, so a person is asked.
+const STRICT: &str = r#"
+name = "strict"
+description = "Wait for a person, whatever comes of it."
+stages = ["plan", "edit", "review", "validate"]
+[limits]
+confidence_percent = 100
+"#;
+
+/// How `maestria run` ends when a person must decide.
+const WAITS: i32 = 9;
+
 /// Sends about so many requests, at the least, and fails when an answer is not what the document says.
 pub(crate) fn run(cases: u32, seed: Option<u32>) -> anyhow::Result<()> {
     let maestria = build()?;
     let programs = python::install(&std::path::absolute(".cache/schemathesis")?, PACKAGES)?;
     let scene = tempfile::tempdir()?;
     repository(&scene.path().join("app"))?;
-    for workflow in ["develop", "plan"] {
-        let words = [
-            "run",
-            TASK,
-            "--target",
-            "app",
-            "--workflow",
-            workflow,
-            "--no-dashboard",
-            "--yes",
-        ];
-        say(in_scene(&maestria, scene.path())
-            .args(words)
-            .args(["--agents", "playbook-author,playbook-reviewer"]))?;
+    let workflows = scene.path().join(".config/maestria/workflows");
+    fs::create_dir_all(&workflows)?;
+    fs::write(workflows.join("strict.toml"), STRICT)?;
+    for workflow in ["develop", "plan", "strict"] {
+        work(&maestria, scene.path(), workflow)?;
     }
     let token = say(in_scene(&maestria, scene.path()).arg("token"))?;
     let mut serve = in_scene(&maestria, scene.path());
@@ -116,6 +119,20 @@ fn operations() -> anyhow::Result<u32> {
         .map(serde_json::Map::len)
         .sum();
     Ok(u32::try_from(count)?.max(1))
+}
+
+/// A run of the playbook, to its end or until it waits for a person.
+fn work(maestria: &Path, scene: &Path, workflow: &str) -> anyhow::Result<()> {
+    let mut run = in_scene(maestria, scene);
+    run.args(["run", TASK, "--target", "app", "--workflow", workflow, "--no-dashboard"]);
+    run.args(["--agents", "playbook-author,playbook-reviewer"]);
+    let output = run.output().context("starting maestria")?;
+    ensure!(
+        output.status.success() || output.status.code() == Some(WAITS),
+        "{run:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(())
 }
 
 fn in_scene(program: &Path, scene: &Path) -> Command {

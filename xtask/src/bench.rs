@@ -26,6 +26,7 @@ pub(crate) fn run(name: Bench, part: Option<&str>, count: Option<u64>, json: boo
             bench.args(part);
             bench.args(count.map(|count| count.to_string()));
             bench.args(json.then_some("--json"));
+            bench.args(others(part)?);
             bench
         }
         Bench::Server => {
@@ -44,6 +45,30 @@ pub(crate) fn run(name: Bench, part: Option<&str>, count: Option<u64>, json: boo
     let status = bench.status().context("starting the benchmark")?;
     ensure!(status.success(), "the benchmark failed: {status}");
     Ok(())
+}
+
+/// Other gateways to measure beside ours, in exact versions.
+const OTHERS: &[&str] = &[
+    "tensorzero==2026.6.0",
+    "openai==3.52.0",
+    "smg==1.13.0",
+    "litellm[proxy]==1.106.2",
+];
+
+/// Where their programs are, installed once; when all parts are measured, those are left out that cannot be.
+fn others(part: Option<&str>) -> anyhow::Result<Option<String>> {
+    if !matches!(part, None | Some("others")) {
+        return Ok(None);
+    }
+    println!("installing the other gateways, once");
+    match crate::python::install(&std::path::absolute(".cache/gateways")?, OTHERS) {
+        Ok(programs) => Ok(Some(format!("--packages={}", programs.display()))),
+        Err(error) if part.is_none() => {
+            println!("the other gateways are left out: {error:#}");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The benchmarks.

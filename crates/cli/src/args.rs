@@ -40,6 +40,17 @@ pub(crate) enum Verb {
         /// Go on as new ones come, until the run ends.
         #[arg(long, short)]
         follow: bool,
+        /// Those of all runs after this number instead (0: from the beginning), with their numbers.
+        #[arg(long, value_name = "NUMBER", conflicts_with = "run")]
+        since: Option<u64>,
+        /// JSON lines, which it always prints.
+        #[arg(long)]
+        jsonl: bool,
+    },
+    /// What happens, line by line: in one run until it ends, or in all of them from now on.
+    Tail {
+        /// The run: its id, the end of it, or `last`.
+        run: Option<String>,
     },
     /// A run's change as a unified diff.
     Diff {

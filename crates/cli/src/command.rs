@@ -19,6 +19,7 @@ mod run;
 pub(crate) mod sandbox;
 pub(crate) mod secrets;
 pub(crate) mod serve;
+mod tail;
 pub(crate) mod usage;
 
 use crate::{
@@ -157,7 +158,13 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Run(args) => run::execute(context, args).await,
         Verb::Runs(output) => lists::runs(context, output.json).await,
         Verb::Show(which) => lists::show(context, &which).await,
-        Verb::Events { which, follow } => lists::events(context, &which, follow).await,
+        Verb::Events {
+            since: Some(number),
+            follow,
+            ..
+        } => tail::since(context, number, follow).await,
+        Verb::Events { which, follow, .. } => lists::events(context, &which, follow).await,
+        Verb::Tail { run } => tail::tail(context, run.as_deref()).await,
         Verb::Diff { which, task } => lists::diff(context, &which, task).await,
         Verb::Apply(which) => control::apply(context, &which).await,
         Verb::Discard(which) => control::discard(context, &which).await,

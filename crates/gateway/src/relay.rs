@@ -116,16 +116,13 @@ impl Relay {
         self.tally.pieces(&chunk.pieces);
         self.tally.unread(chunk.unread);
         match &mut self.manner {
-            Manner::Same => match <[Bytes; 1]>::try_from(chunk.bytes) {
-                Ok([one]) => one,
-                Err(several) => several.concat().into(),
-            },
+            Manner::Same => chunk.bytes,
+            Manner::Sifted(_) if chunk.plain == chunk.bytes.len() => chunk.bytes,
             Manner::Sifted(events) => {
-                let mut out = Vec::new();
-                for bytes in &chunk.bytes {
-                    // The stream has bounded its events already.
-                    let _ = events.feed(bytes, |data| sift(data, &mut out));
-                }
+                let (plain, rest) = chunk.bytes.split_at(chunk.plain);
+                let mut out = plain.to_vec();
+                // The stream has bounded its events already.
+                let _ = events.feed(rest, |data| sift(data, &mut out));
                 out.into()
             }
             Manner::Translated(writer) => {

@@ -18,7 +18,9 @@ pub mod sse;
 pub use ask::{Ask, Losses, Unreadable};
 pub use piece::{Answer, Counts, Fault, Kind, Piece, Stop};
 
+use memchr::memmem::Finder;
 use serde_json::Value;
+use std::sync::LazyLock;
 
 /// A vendor's way of speaking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,20 +157,39 @@ impl Dialect {
     /// Whether an event of a provider's stream may hold more than a piece of the answer: counts, an end, an error.
     pub(crate) fn may_matter(self, data: &[u8]) -> bool {
         match self {
-            Self::OpenAi => {
-                opens(data, b"\"usage\"", b"{")
-                    || opens(data, b"\"finish_reason\"", b"\"")
-                    || opens(data, b"\"error\"", b"{\"")
-            }
             // These say what they are; pieces of the answer are deltas.
-            Self::Anthropic => !opens(data, b"\"type\"", b"\"") || memmem(data, b"content_block_delta").is_none(),
-            Self::Responses => memmem(data, b".delta\"").is_none(),
-            Self::Gemini => {
-                opens(data, b"\"usageMetadata\"", b"{")
-                    || opens(data, b"\"finishReason\"", b"\"")
-                    || opens(data, b"\"error\"", b"{")
-            }
+            Self::Anthropic => opening(data, &TYPE, b"\"").is_none() || BLOCK_DELTA.find(data).is_none(),
+            Self::Responses => DELTA.find(data).is_none(),
+            Self::OpenAi | Self::Gemini => self.first_that_matters(data).is_some(),
         }
+    }
+
+    /// How much of the beginning of a stream's bytes is whole events that only hold pieces of the answer. They are
+    /// looked through at once: that is cheaper than event by event by far.
+    pub(crate) fn plain(self, bytes: &[u8]) -> usize {
+        let end = match self {
+            Self::Anthropic | Self::Responses => return 0,
+            Self::OpenAi | Self::Gemini => self.first_that_matters(bytes).unwrap_or(bytes.len()),
+        };
+        memchr::memmem::rfind(&bytes[..end], b"\n\n").map_or(0, |at| at + 2)
+    }
+
+    /// Where the first field stands that is more than a piece of the answer, in dialects that have such fields.
+    fn first_that_matters(self, data: &[u8]) -> Option<usize> {
+        let places = match self {
+            Self::OpenAi => [
+                opening(data, &USAGE, b"{"),
+                opening(data, &FINISH_REASON, b"\""),
+                opening(data, &ERROR, b"{\""),
+            ],
+            Self::Gemini => [
+                opening(data, &USAGE_METADATA, b"{"),
+                opening(data, &FINISH_REASON_OF_GEMINI, b"\""),
+                opening(data, &ERROR, b"{"),
+            ],
+            Self::Anthropic | Self::Responses => [None; 3],
+        };
+        places.into_iter().flatten().min()
     }
 
     /// Reads a provider's whole answer.
@@ -308,32 +329,52 @@ impl Writer {
     }
 }
 
-fn memmem(data: &[u8], name: &[u8]) -> Option<usize> {
-    memchr::memmem::find(data, name)
+/// Searchers, made once: making one costs more than looking through an event.
+macro_rules! searchers {
+    ($($name:ident $needle:literal)*) => {
+        $(static $name: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new($needle));)*
+    };
 }
 
-/// Whether a field of this name has a value that begins with one of these bytes. Inside of a text the quotes of a name
+searchers! {
+    USAGE "\"usage\""
+    USAGE_METADATA "\"usageMetadata\""
+    FINISH_REASON "\"finish_reason\""
+    FINISH_REASON_OF_GEMINI "\"finishReason\""
+    ERROR "\"error\""
+    TYPE "\"type\""
+    BLOCK_DELTA "content_block_delta"
+    DELTA ".delta\""
+}
+
+/// Where a field of this name stands whose value begins with one of these bytes. Inside of a text the quotes of a name
 /// are escaped, so that it is not found there.
-fn opens(data: &[u8], name: &[u8], with: &[u8]) -> bool {
-    let mut rest = data;
-    while let Some(at) = memmem(rest, name) {
-        rest = &rest[at + name.len()..];
-        let value = rest.trim_ascii_start().strip_prefix(b":").map(<[u8]>::trim_ascii_start);
-        if value.and_then(|v| v.first()).is_some_and(|byte| with.contains(byte)) {
-            return true;
-        }
-    }
-    false
+fn opening(data: &[u8], name: &Finder<'_>, with: &[u8]) -> Option<usize> {
+    name.find_iter(data).find(|at| {
+        let rest = data[at + name.needle().len()..].trim_ascii_start();
+        let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
+        value.and_then(|v| v.first()).is_some_and(|byte| with.contains(byte))
+    })
 }
 
 /// A count at a place in a JSON value; 0 when it is not there.
 pub(crate) fn count(value: &Value, pointer: &str) -> u64 {
-    value.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    at(value, pointer).and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// A text at a place in a JSON value.
 pub(crate) fn text<'a>(value: &'a Value, pointer: &str) -> Option<&'a str> {
-    value.pointer(pointer).and_then(Value::as_str)
+    at(value, pointer).and_then(Value::as_str)
+}
+
+/// What stands at a place. Unlike [`Value::pointer`] it knows no escapes, and so copies nothing.
+fn at<'a>(value: &'a Value, pointer: &str) -> Option<&'a Value> {
+    let mut names = pointer.split('/').skip(1);
+    names.try_fold(value, |value, name| match value {
+        Value::Object(fields) => fields.get(name),
+        Value::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

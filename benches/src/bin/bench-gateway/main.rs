@@ -1,15 +1,17 @@
 //! The gateway beside nginx: the same clients, the same upstream, one core for the one that is measured and the other
 //! cores for everything else.
 //!
-//! `bench-gateway MAESTRIA [PART] [COUNT] [--json]`. Without a part: all of them, the long ones shortened.
+//! `bench-gateway MAESTRIA [PART] [COUNT] [--json] [--packages=FOLDER]`. Without a part: all of them, the long ones shortened.
 //!
 //! * `beside`: nginx is the floor: it only passes on. The gateway authenticates, routes, takes and settles budgets, and
 //!   meters every call.
+//! * `others`: TensorZero, SMG and LiteLLM on the same calls; `--packages FOLDER` says where their programs are.
 //! * `budgets`: rounds of 64 parallel calls against room for k, on every endpoint, some with a kill in the middle.
 //! * `growth`: the memory of the gateway over very many calls.
 
 mod budgets;
 mod growth;
+mod others;
 mod peer;
 mod routing;
 mod upstream;
@@ -17,7 +19,10 @@ mod upstream;
 use anyhow::Context as _;
 use maestria_benches::{Figure, Seen, Table, leave_first_core, median, run};
 use peer::Peer;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// Interleaved repetitions.
 const ROUNDS: usize = 5;
@@ -31,6 +36,7 @@ fn main() -> anyhow::Result<()> {
     let rest: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).collect();
     let json = rest.iter().any(|arg| arg == "--json");
     let count = rest.iter().find_map(|arg| arg.parse::<u64>().ok());
+    let packages = rest.iter().find_map(|arg| arg.strip_prefix("--packages="));
     let part = rest
         .iter()
         .find(|arg| !arg.starts_with("--") && arg.parse::<u64>().is_err());
@@ -40,11 +46,18 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     match part.map(String::as_str) {
         Some("beside") => runtime.block_on(bench(&program, json, &mut table))?,
+        Some("others") => {
+            let packages = packages.context("`--packages=FOLDER` says where their programs are")?;
+            runtime.block_on(others::compare(&program, Path::new(packages), &mut table))?;
+        }
         Some("budgets") => runtime.block_on(budgets::rounds(&program, rounds, &mut table))?,
         Some("growth") => runtime.block_on(growth::watch(&program, calls, &mut table))?,
-        Some(other) => anyhow::bail!("there is no part `{other}`; there are beside, budgets and growth"),
+        Some(other) => anyhow::bail!("there is no part `{other}`; there are beside, others, budgets and growth"),
         None => {
             runtime.block_on(bench(&program, json, &mut table))?;
+            if let Some(packages) = packages.filter(|_| !json) {
+                runtime.block_on(others::compare(&program, Path::new(packages), &mut table))?;
+            }
             if !json {
                 runtime.block_on(budgets::rounds(&program, SOME_ROUNDS, &mut table))?;
                 runtime.block_on(growth::watch(&program, SOME_CALLS, &mut table))?;
@@ -83,7 +96,7 @@ struct Measured {
     translated: Vec<f64>,
 }
 
-async fn bench(program: &std::path::Path, json: bool, table: &mut Table) -> anyhow::Result<()> {
+async fn bench(program: &Path, json: bool, table: &mut Table) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let upstream = upstream::start().await?;
     let gateway = Peer::gateway(program, folder.path(), upstream)?;

@@ -41,6 +41,16 @@ fn start(program: &Path, folder: &Path) -> anyhow::Result<(Child, u16)> {
 }
 
 impl Peer {
+    /// A server that was started.
+    pub(crate) const fn new(child: Child, port: u16, key: String) -> Self {
+        Self {
+            child,
+            port,
+            key,
+            home: None,
+        }
+    }
+
     /// The gateway with everything on: a client key, a budget, the meter.
     pub(crate) fn gateway(program: &Path, folder: &Path, upstream: u16) -> anyhow::Result<Self> {
         let config = folder.join("maestria.toml");
@@ -80,12 +90,7 @@ impl Peer {
         let place =
             "proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_buffering off;";
         let started = nginx::start(folder, &rules, place)?;
-        Ok(started.map(|(child, port)| Self {
-            child,
-            port,
-            key: "none".to_owned(),
-            home: None,
-        }))
+        Ok(started.map(|(child, port)| Self::new(child, port, "none".to_owned())))
     }
 
     /// The request with this peer's key in it.

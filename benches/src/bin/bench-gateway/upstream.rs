@@ -81,7 +81,9 @@ async fn serve(mut socket: TcpStream, answers: Arc<Answers>) {
                 return;
             }
         }
-        let streams = find(&buffer[..length.min(4_096)], b"\"stream\":true").is_some();
+        let streams = [&b"\"stream\":true"[..], b"\"stream\": true"]
+            .iter()
+            .any(|wish| find(&buffer[..length.min(4_096)], wish).is_some());
         buffer.drain(..length);
         let answer = if streams { &answers.stream } else { &answers.whole };
         if socket.write_all(answer).await.is_err() {
@@ -94,6 +96,12 @@ async fn serve(mut socket: TcpStream, answers: Arc<Answers>) {
 fn head(buffer: &[u8]) -> Option<usize> {
     let end = find(buffer, b"\r\n\r\n")? + 4;
     let text = std::str::from_utf8(&buffer[..end]).ok()?.to_ascii_lowercase();
-    let length = text.split("content-length: ").nth(1)?.split('\r').next()?;
+    // Some gateways look around with requests that have no body.
+    let length = text
+        .split("content-length: ")
+        .nth(1)
+        .unwrap_or("0")
+        .split('\r')
+        .next()?;
     Some(end + length.parse::<usize>().ok()?)
 }

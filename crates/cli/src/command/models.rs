@@ -39,6 +39,13 @@ pub(super) fn execute(context: &Context, verb: Option<&Models>) -> Done {
             if !names.iter().any(|name| name == "auto") {
                 names.push("auto".to_owned());
             }
+            if rows.len() == 1 {
+                println!(
+                    "no model is configured; `maestria config init` writes a file with an example, `maestria models \
+                     prices` shows what the catalogue knows"
+                );
+                return Ok(Exit::Ok);
+            }
             println!("{}", render::columns(&rows));
             println!("\nroutes: {}", names.join(", "));
         }

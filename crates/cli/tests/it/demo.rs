@@ -78,6 +78,15 @@ fn events_are_json_lines_without_gaps_and_the_session_has_its_folders() {
         told.iter().all(|event| log.contains(event)),
         "what was told is what is stored"
     );
+    let all = run(home.path(), &["events", "--since", "0", "--jsonl"]);
+    let all: Vec<Value> = all.out.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(all.len(), log.len());
+    let middle = all[all.len() / 2]["number"].to_string();
+    let rest = run(home.path(), &["events", "--since", &middle]);
+    assert_eq!(rest.out.lines().count(), all.len() - all.len() / 2 - 1);
+    let tail = run(home.path(), &["tail", "last"]);
+    assert_eq!(tail.code, 0, "{}", tail.err);
+    assert!(tail.out.lines().count() > 4, "{}", tail.out);
     let session = sample(home.path()).with_file_name("session");
     for folder in [
         "requirements",

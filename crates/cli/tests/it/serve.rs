@@ -114,6 +114,19 @@ fn bad_requests_are_told_what_is_wrong() {
         scene.raw("POST", "/api/v1/policies/test", &plain, "{}").code(),
         "not-json"
     );
+    for (method, path, name) in [
+        ("GET", "/api/v1/events", "last-event-id"),
+        ("POST", "/api/v1/runs", "idempotency-key"),
+    ] {
+        let strange = [plain[0], plain[1], ("content-type", "application/json"), (name, "é")];
+        let refused = scene.raw(method, path, &strange, "");
+        assert_eq!(
+            (refused.status, refused.json()["field"].as_str()),
+            (400, Some(name)),
+            "{}",
+            refused.body
+        );
+    }
     let other = scene.raw("DELETE", "/api/v1/runs", &plain[..2], "");
     assert_eq!((other.status, other.code().as_str()), (405, "method-not-allowed"));
     assert!(other.header("allow").contains("POST"), "{}", other.head);

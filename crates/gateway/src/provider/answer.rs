@@ -117,6 +117,14 @@ fn cut_off(error: &hyper::Error) -> Failure {
     Failure::provider(format!("the answer was cut off: {error}"))
 }
 
+/// Several pieces of bytes as one; a single one is not copied.
+fn joined(pieces: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(pieces) {
+        Ok([one]) => one,
+        Err(several) => several.concat().into(),
+    }
+}
+
 /// A stream that has content.
 #[derive(Debug)]
 pub(crate) struct Stream {
@@ -138,8 +146,10 @@ pub(crate) struct Stream {
 /// A piece of a stream: the bytes as they came, and what they mean.
 #[derive(Debug, Default)]
 pub(crate) struct Chunk {
-    pub(crate) bytes: Vec<Bytes>,
+    pub(crate) bytes: Bytes,
     pub(crate) pieces: Pieces,
+    /// So many of the first bytes are whole events that hold only pieces of the answer.
+    pub(crate) plain: usize,
     /// Bytes of events that were not read.
     pub(crate) unread: u64,
 }
@@ -216,9 +226,9 @@ impl Stream {
     pub(crate) async fn next(&mut self) -> Result<Option<Chunk>, Failure> {
         if let Some((bytes, pieces)) = self.held.take() {
             return Ok(Some(Chunk {
-                bytes,
+                bytes: joined(bytes),
                 pieces,
-                unread: 0,
+                ..Chunk::default()
             }));
         }
         if let Some(failure) = self.broken.take() {
@@ -230,30 +240,11 @@ impl Stream {
         let mut chunk = Chunk::default();
         match next(&mut self.body, self.silence).await? {
             Some(bytes) => {
-                let mut taken = bytes.len();
-                chunk.bytes.push(bytes);
-                // What is there already goes on together: a write an event would cost more than the event.
-                while taken < AT_ONCE
-                    && let Some(more) = at_hand(&mut self.body)
-                {
-                    match more {
-                        Ok(bytes) => {
-                            taken += bytes.len();
-                            chunk.bytes.push(bytes);
-                        }
-                        Err(failure) => {
-                            self.broken = Some(failure);
-                            break;
-                        }
-                    }
-                }
-                for place in 0..chunk.bytes.len() {
-                    let bytes = chunk.bytes[place].clone();
-                    if self.skims {
-                        chunk.unread += self.skim(&bytes, &mut chunk.pieces)?;
-                    } else {
-                        self.read(&bytes, &mut chunk.pieces)?;
-                    }
+                chunk.bytes = self.with_what_is_there(bytes);
+                if self.skims {
+                    self.skim(&mut chunk)?;
+                } else {
+                    self.read(&chunk.bytes, &mut chunk.pieces)?;
                 }
                 self.note_stop(&chunk.pieces);
                 Ok(Some(chunk))
@@ -269,24 +260,48 @@ impl Stream {
         }
     }
 
+    /// What is there already goes on together: a write an event would cost more than the event.
+    fn with_what_is_there(&mut self, first: Bytes) -> Bytes {
+        let mut taken = first.len();
+        let mut all = vec![first];
+        while taken < AT_ONCE
+            && let Some(more) = at_hand(&mut self.body)
+        {
+            match more {
+                Ok(bytes) => {
+                    taken += bytes.len();
+                    all.push(bytes);
+                }
+                Err(failure) => {
+                    self.broken = Some(failure);
+                    break;
+                }
+            }
+        }
+        joined(all)
+    }
+
     /// From now on only what the meter needs is read: the stream is passed on as it is.
     pub(crate) const fn skim_from_now(&mut self) {
         self.skims = true;
     }
 
-    /// Reads only events that may hold counts, an end or an error; returns the bytes of the others.
-    fn skim(&mut self, chunk: &[u8], pieces: &mut Pieces) -> Result<u64, Failure> {
+    /// Reads only events that may hold counts, an end or an error, and counts the bytes of the others.
+    fn skim(&mut self, chunk: &mut Chunk) -> Result<(), Failure> {
+        if self.events.is_between() {
+            chunk.plain = self.dialect.plain(&chunk.bytes);
+            chunk.unread += chunk.plain as u64;
+        }
         let (reader, dialect) = (&mut self.reader, self.dialect);
-        let mut unread = 0;
-        let fed = self.events.feed(chunk, |data| {
+        let Chunk { pieces, unread, .. } = chunk;
+        let fed = self.events.feed(&chunk.bytes[chunk.plain..], |data| {
             if dialect.may_matter(data) {
                 reader.event(data, pieces);
             } else {
-                unread += data.len() as u64;
+                *unread += data.len() as u64;
             }
         });
-        fed.map_err(|e| Failure::provider(e.to_string()))?;
-        Ok(unread)
+        fed.map_err(|e| Failure::provider(e.to_string()))
     }
 
     fn read(&mut self, chunk: &[u8], pieces: &mut Pieces) -> Result<(), Failure> {

@@ -46,6 +46,11 @@ impl Events {
         Ok(())
     }
 
+    /// No event is open.
+    pub const fn is_between(&self) -> bool {
+        self.line.is_empty() && !self.some
+    }
+
     /// Hands over the data of an event that the stream's end completes.
     pub fn end(&mut self, mut each: impl FnMut(&[u8])) {
         let line = std::mem::take(&mut self.line);

@@ -97,6 +97,15 @@ pub(crate) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// A header that means something; one that cannot be read is refused, because without it the request would mean another thing.
+pub(crate) fn readable<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Refusal> {
+    let Some(value) = headers.get(name) else {
+        return Ok(None);
+    };
+    let unreadable = |_| Refusal::new(Code::BadValue, format!("`{name}` is not written in visible ASCII")).field(name);
+    value.to_str().map(Some).map_err(unreadable)
+}
+
 /// Words of a list parameter: `a,b`.
 pub(crate) fn words(list: Option<&str>) -> Vec<String> {
     let words = list.unwrap_or_default().split(',').map(str::trim);

@@ -2,7 +2,7 @@
 
 use super::{
     Shared, State,
-    ask::{Args, limit, text, words},
+    ask::{Args, limit, readable, text, words},
     problem::Refusal,
     reply::{self, Answer},
     runs::{find, task, unknown},
@@ -236,7 +236,7 @@ pub(super) struct Wish {
 
 /// `GET /events`
 pub(super) async fn stream(shared: State, headers: HeaderMap, Args(wish): Args<Wish>) -> Answer {
-    let last = text(&headers, "last-event-id").filter(|id| !id.is_empty());
+    let last = readable(&headers, "last-event-id")?.filter(|id| !id.is_empty());
     let last = last.map(|id| {
         id.parse::<u64>().map_err(|_| {
             Refusal::new(

@@ -1,7 +1,12 @@
 //! What every request meets before and after its handler: whether it is meant for us, who asks, whether it came before;
 //! and what is said when it was refused.
 
-use super::{Shared, State, access::Caller, ask::text, problem::Refusal};
+use super::{
+    Shared, State,
+    access::Caller,
+    ask::{readable, text},
+    problem::Refusal,
+};
 use axum::{
     body::{Body, Bytes},
     extract::Request,
@@ -248,7 +253,7 @@ impl Repeats {
 
 /// Does a `POST` once for each idempotency key.
 async fn once(shared: &Shared, caller: &str, parts: Parts, bytes: Bytes, next: Next) -> Result<Response, Refusal> {
-    let Some(key) = text(&parts.headers, "idempotency-key").map(str::to_owned) else {
+    let Some(key) = readable(&parts.headers, "idempotency-key")?.map(str::to_owned) else {
         return Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await);
     };
     if key.is_empty() || key.len() > 128 || !key.bytes().all(|b| b.is_ascii_graphic()) {

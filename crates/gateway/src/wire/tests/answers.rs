@@ -312,3 +312,28 @@ fn what_the_meter_needs_is_found_without_reading_the_rest() {
     assert!(!Dialect::OpenAi.may_matter(tricky));
     assert!(Dialect::OpenAi.may_matter(br#"{"choices":[],"usage" : {"prompt_tokens":1}}"#));
 }
+
+#[test]
+fn what_only_holds_pieces_of_the_answer_is_told_from_the_rest() {
+    let piece = "data: {\"choices\":[{\"delta\":{\"content\":\"say \\\"usage\\\": {1} \"},\"finish_reason\":null}],\"usage\":null}\n\n";
+    let usage = "data: {\"choices\":[],\"usage\": {\"prompt_tokens\":1}}\n\n";
+    let three = piece.repeat(3);
+    for (bytes, plain) in [
+        (three.clone(), three.len()),
+        (format!("{three}{usage}{piece}"), three.len()),
+        (format!("{three}{}", &piece[..20]), three.len()),
+        (format!("{three}{}", &usage[..20]), three.len()),
+        (usage.to_owned(), 0),
+        (three.replace('\n', "\r\n"), 0),
+        (String::new(), 0),
+    ] {
+        assert_eq!(Dialect::OpenAi.plain(bytes.as_bytes()), plain, "{bytes}");
+    }
+    let gemini = "data: {\"candidates\":[{\"finishReason\": \"STOP\"}]}\n\n";
+    assert_eq!(Dialect::Gemini.plain(gemini.as_bytes()), 0);
+    assert_eq!(
+        Dialect::Anthropic.plain(three.as_bytes()),
+        0,
+        "its events say what they are one by one"
+    );
+}
