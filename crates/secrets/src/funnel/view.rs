@@ -15,21 +15,31 @@ pub(super) struct View<'t> {
 impl<'t> View<'t> {
     /// The readings of a text that differ: as it is, without escapes, without escapes and line breaks, percent-decoded.
     pub(super) fn all(text: &'t [u8]) -> Vec<Self> {
+        Self::each(text, true)
+    }
+
+    /// The same, to be looked through alone: where their bytes come from is not kept, which takes most of the time.
+    pub(super) fn untraced(text: &'t [u8]) -> Vec<Self> {
+        Self::each(text, false)
+    }
+
+    fn each(text: &'t [u8], traced: bool) -> Vec<Self> {
         let mut all = vec![Self {
             bytes: Cow::Borrowed(text),
             places: Vec::new(),
             whole: text.len(),
             keeps_lines: true,
         }];
+        let writer = |keeps_lines| Writer::new(text, keeps_lines, traced);
         let escaped = memchr::memchr(b'\\', text).is_some();
         if escaped {
-            all.push(Writer::new(text, true).unescape());
+            all.push(writer(true).unescape());
         }
         if escaped || memchr::memchr2(b'\n', b'\r', text).is_some() {
-            all.push(Writer::new(text, false).unescape());
+            all.push(writer(false).unescape());
         }
         if memchr::memchr(b'%', text).is_some() {
-            all.push(Writer::new(text, true).decode_percent());
+            all.push(writer(true).decode_percent());
         }
         all
     }
@@ -63,37 +73,58 @@ impl<'t> View<'t> {
 struct Writer<'t> {
     text: &'t [u8],
     bytes: Vec<u8>,
-    places: Vec<(u32, u32)>,
+    places: Option<Vec<(u32, u32)>>,
     keeps_lines: bool,
 }
 
 impl<'t> Writer<'t> {
-    fn new(text: &'t [u8], keeps_lines: bool) -> Self {
+    fn new(text: &'t [u8], keeps_lines: bool, traced: bool) -> Self {
         Self {
             text,
             bytes: Vec::with_capacity(text.len()),
-            places: Vec::with_capacity(text.len()),
+            places: traced.then(|| Vec::with_capacity(text.len())),
             keeps_lines,
         }
     }
 
+    const fn is_dropped(&self, byte: u8) -> bool {
+        !self.keeps_lines && matches!(byte, b'\n' | b'\r')
+    }
+
+    /// Bytes that an escape stands for.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "no text of four gigabytes is looked at in one piece"
     )]
     fn put(&mut self, bytes: &[u8], from: Range<usize>) {
         for byte in bytes {
-            if self.keeps_lines || !matches!(byte, b'\n' | b'\r') {
+            if !self.is_dropped(*byte) {
                 self.bytes.push(*byte);
-                self.places.push((from.start as u32, from.end as u32));
+                if let Some(places) = &mut self.places {
+                    places.push((from.start as u32, from.end as u32));
+                }
             }
+        }
+    }
+
+    /// Bytes that stand for themselves.
+    fn copy(&mut self, from: Range<usize>) {
+        if self.places.is_some() {
+            for at in from {
+                self.put(&self.text[at..=at], at..at + 1);
+            }
+        } else if self.keeps_lines {
+            self.bytes.extend_from_slice(&self.text[from]);
+        } else {
+            let lines = self.text[from].split(|byte| matches!(byte, b'\n' | b'\r'));
+            lines.for_each(|line| self.bytes.extend_from_slice(line));
         }
     }
 
     fn view(self, whole: usize) -> View<'t> {
         View {
             bytes: Cow::Owned(self.bytes),
-            places: self.places,
+            places: self.places.unwrap_or_default(),
             whole,
             keeps_lines: self.keeps_lines,
         }
@@ -104,9 +135,10 @@ impl<'t> Writer<'t> {
     fn unescape(mut self) -> View<'t> {
         let mut at = 0;
         while at < self.text.len() {
-            if self.text[at] != b'\\' {
-                self.put(&self.text[at..=at], at..at + 1);
-                at += 1;
+            let run = memchr::memchr(b'\\', &self.text[at..]).unwrap_or(self.text.len() - at);
+            if run > 0 {
+                self.copy(at..at + run);
+                at += run;
                 continue;
             }
             let letter = at + self.text[at..].iter().take_while(|byte| **byte == b'\\').count();
@@ -136,9 +168,10 @@ impl<'t> Writer<'t> {
                     at += 3;
                 }
                 b'%' if digits + 1 == rest.len() => return self.view(at),
-                byte => {
-                    self.put(&[byte], at..at + 1);
-                    at += 1;
+                _ => {
+                    let run = memchr::memchr(b'%', &rest[1..]).map_or(rest.len(), |run| run + 1);
+                    self.copy(at..at + run);
+                    at += run;
                 }
             }
         }
