@@ -48,12 +48,7 @@ pub(crate) fn run(name: Bench, part: Option<&str>, count: Option<u64>, json: boo
 }
 
 /// Other gateways to measure beside ours, in exact versions.
-const OTHERS: &[&str] = &[
-    "tensorzero==2026.6.0",
-    "openai==3.52.0",
-    "smg==1.13.0",
-    "litellm[proxy]==1.106.2",
-];
+const OTHERS: &[&str] = &["tensorzero==2026.6.0", "smg==1.13.0", "litellm[proxy]==1.106.2"];
 
 /// Where their programs are, installed once; when all parts are measured, those are left out that cannot be.
 fn others(part: Option<&str>) -> anyhow::Result<Option<String>> {

@@ -11,7 +11,7 @@ mod view;
 
 pub use stream::Stream;
 
-use aho_corasick::{AhoCorasick, AhoCorasickBuilder};
+use aho_corasick::{AhoCorasick, AhoCorasickBuilder, packed};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{borrow::Cow, fmt, ops::Range};
@@ -35,6 +35,8 @@ pub struct Funnel {
     sorted: Vec<Vec<u8>>,
     longest: usize,
     exact: Option<AhoCorasick>,
+    /// Says several times as fast whether any is there at all; only for as many spellings as it can take.
+    quick: Option<packed::Searcher>,
 }
 
 impl fmt::Debug for Funnel {
@@ -69,6 +71,7 @@ impl Funnel {
         }
         // Too many patterns for the automaton is the only error; each of ours has some kilobytes at the most.
         let exact = AhoCorasickBuilder::new().build(&patterns).ok();
+        let quick = packed::Config::new().builder().extend(&patterns).build();
         let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
         patterns.sort_unstable();
         Self {
@@ -76,6 +79,7 @@ impl Funnel {
             sorted: patterns,
             longest,
             exact,
+            quick,
         }
     }
 
@@ -163,8 +167,11 @@ impl Funnel {
 
     /// Whether a known value stands in one of the readings.
     fn knows_of(&self, views: &[View<'_>]) -> bool {
-        let Some(exact) = &self.exact else { return false };
-        views.iter().any(|view| exact.is_match(view.bytes()))
+        views.iter().any(|view| match (&self.quick, &self.exact) {
+            (Some(quick), _) => quick.find(view.bytes()).is_some(),
+            (None, Some(exact)) => exact.is_match(view.bytes()),
+            (None, None) => false,
+        })
     }
 
     /// `ended`: nothing comes after the text.
