@@ -70,7 +70,10 @@ impl Funnel {
             }
         }
         // Too many patterns for the automaton is the only error; each of ours has some kilobytes at the most.
-        let exact = AhoCorasickBuilder::new().build(&patterns).ok();
+        // One of nothing would walk through every text all the same.
+        let exact = (!patterns.is_empty())
+            .then(|| AhoCorasickBuilder::new().build(&patterns).ok())
+            .flatten();
         let quick = packed::Config::new().builder().extend(&patterns).build();
         let longest = patterns.iter().map(Vec::len).max().unwrap_or(0);
         patterns.sort_unstable();

@@ -144,7 +144,7 @@ fn command(program: &Path, folder: &Path) -> Command {
 }
 
 fn tensorzero(packages: &Path, folder: &Path, upstream: u16) -> anyhow::Result<Peer> {
-    let (config, script) = (folder.join("tensorzero.toml"), folder.join("tensorzero.py"));
+    let (config, script) = (folder.join("tensorzero.toml"), folder.join("serve.py"));
     fs::write(
         &config,
         format!(
@@ -152,7 +152,7 @@ fn tensorzero(packages: &Path, folder: &Path, upstream: u16) -> anyhow::Result<P
              type = \"openai\"\nmodel_name = \"m\"\napi_base = \"http://127.0.0.1:{upstream}/v1/\"\napi_key_location = \"none\"\n"
         ),
     )?;
-    fs::write(&script, include_str!("../../../peers/tensorzero.py"))?;
+    fs::write(&script, include_str!("../../../peers/serve_tensorzero.py"))?;
     let mut child = command(&packages.join("python"), folder)
         .arg(script)
         .arg(config)
