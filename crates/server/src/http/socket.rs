@@ -9,7 +9,7 @@ use super::{
 use std::{
     fs::{self, DirBuilder},
     io,
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -51,11 +51,7 @@ impl Door {
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             return Err(failed(io::Error::other("another server listens there")));
         }
-        // Left behind by a server that was killed.
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
-            _ => {}
-        }
+        clear(path).map_err(failed)?;
         let listener = UnixListener::bind(path).map_err(failed)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(failed)?;
         Ok(Self {
@@ -90,6 +86,18 @@ impl Drop for Door {
     fn drop(&mut self) {
         // It may be gone already.
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Removes what a server that was killed has left behind, and nothing else that may stand there.
+fn clear(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.file_type().is_socket() => fs::remove_file(path),
+        Ok(_) => Err(io::Error::other(
+            "that is a file and no socket; name a path where nothing is",
+        )),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

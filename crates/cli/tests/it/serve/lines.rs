@@ -119,6 +119,23 @@ fn a_socket_is_not_laid_where_others_may_come() {
     assert!(!socket.exists());
 }
 
+/// A path that is given by mistake costs nobody a file.
+#[test]
+fn a_socket_takes_no_files_place() {
+    let scene = Scene::new("");
+    let folder = scene.home.path().join("mine");
+    fs::DirBuilder::new().mode(0o700).create(&folder).unwrap();
+    let file = folder.join("notes");
+    fs::write(&file, "kept").unwrap();
+    let refused = program(scene.home.path(), &["serve", "--listen", "127.0.0.1:0", "--socket"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("no socket"), "{said}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+}
+
 #[test]
 fn the_example_follows_the_socket() {
     let (scene, path) = with_socket();
