@@ -23,6 +23,7 @@ mod rules;
 mod runs;
 mod server;
 mod socket;
+mod violations;
 mod websocket;
 mod workers;
 

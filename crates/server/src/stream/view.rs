@@ -5,13 +5,16 @@ use maestria_kernel::{
     port::{Store, StoreError, Stored},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, PoisonError},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// Runs that are kept.
 const MOST: usize = 256;
+
+/// Violations of a run that are kept.
+const VIOLATIONS: usize = 1000;
 
 /// Events read at once.
 const PAGE: u32 = 4096;
@@ -35,6 +38,8 @@ pub(crate) struct View {
     pub(crate) run: Run,
     pub(crate) workers: HashMap<TaskId, Seen>,
     pub(crate) asked: HashMap<DecisionId, At>,
+    /// The newest violations, oldest first.
+    pub(crate) violations: VecDeque<Stored>,
 }
 
 impl View {
@@ -43,6 +48,7 @@ impl View {
             run: Run::blank(id),
             workers: HashMap::new(),
             asked: HashMap::new(),
+            violations: VecDeque::new(),
         }
     }
 
@@ -89,6 +95,12 @@ impl View {
                 model,
                 ..
             } => self.workers.entry(*task).or_default().model = Some(model.clone()),
+            Event::ViolationRecorded { .. } => {
+                if self.violations.len() == VIOLATIONS {
+                    self.violations.pop_front();
+                }
+                self.violations.push_back(stored.clone());
+            }
             Event::DecisionRequested { decision } => drop(self.asked.insert(decision.id, stored.at)),
             _ => {}
         }

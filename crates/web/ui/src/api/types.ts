@@ -85,6 +85,15 @@ export type Task = {
   usage: Usage;
   last_action: string | null;
   violations: number;
+  offences: Violation[];
+  stopping: string | null;
+};
+export type Violation = {
+  kind: string;
+  rule: string;
+  subject: string;
+  because: string;
+  excess?: { limit: number; measured: number; unit: string };
 };
 export type Agent = {
   name: string;
