@@ -501,7 +501,8 @@ impl Run {
             }
             Event::ViolationRecorded { task, violation, .. } => self.change(*task, |t| {
                 t.violations = t.violations.saturating_add(1);
-                if t.offences.len() < OFFENCES {
+                // One that is heard of late has no worker any more.
+                if t.state == TaskState::Running && t.offences.len() < OFFENCES {
                     t.offences.push((**violation).clone());
                 }
             }),

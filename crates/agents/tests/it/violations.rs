@@ -167,7 +167,8 @@ async fn the_disk_is_one_and_ends_the_attempt() {
 
 #[tokio::test]
 async fn a_host_that_is_not_on_the_list_is_one_however_often_it_is_tried() {
-    let ask = "git ls-remote https://elsewhere.example.invalid/x";
+    // What the environment of a worker names it may reach, and the plan stands there: so the host is put together.
+    let ask = "h=elsewhere; git ls-remote https://$h.example.invalid/x";
     let acts = json!([{"shell": ask}, {"shell": ask}, {"say": "done"}]);
     let mut walled = false;
     let (_, notebook) = play("claude", &acts, |config| {

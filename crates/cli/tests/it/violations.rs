@@ -36,23 +36,39 @@ fn a_worker_that_goes_too_far_is_stopped_and_a_person_decides() {
     let lines = scene.run(&["violations"]).out;
     assert_eq!(lines.lines().count(), 5, "{lines}");
     let question = scene.run(&["decisions"]).out;
-    assert!(question.contains("was stopped for its violations") && question.contains("rm -rf /srv/5"), "{question}");
+    assert!(
+        question.contains("was stopped for its violations") && question.contains("rm -rf /srv/5"),
+        "{question}"
+    );
     let trail = scene.run(&["audit", "tail", "-n", "100"]).out;
     let entry = trail.lines().find(|line| line.contains("violation.recorded")).unwrap();
-    assert!(entry.contains("rule delete.recursive_force") && entry.contains("claude: ") && entry.contains(", command "), "{entry}");
-    let id = question.split_whitespace().find(|word| word.starts_with("dec_")).unwrap();
+    assert!(
+        entry.contains("rule delete.recursive_force") && entry.contains("claude: ") && entry.contains(", command "),
+        "{entry}"
+    );
+    let id = question
+        .split_whitespace()
+        .find(|word| word.starts_with("dec_"))
+        .unwrap();
     let answered = scene.run(&["decisions", "approve", id, "--option", "skip"]);
     assert_eq!(answered.code, 0, "{}", answered.err);
     scene.run(&["resume"]);
     assert_eq!(of_kind(&scene.events(), "task.skipped").len(), 1);
-    assert_eq!(of_kind(&scene.events(), "task.started").len(), 1, "nobody was started again");
+    assert_eq!(
+        of_kind(&scene.events(), "task.started").len(),
+        1,
+        "nobody was started again"
+    );
 }
 
 /// The worker neither hears the interrupt nor ends by itself, and Maestria dies while it waits for it.
 #[test]
 fn a_worker_that_was_to_be_stopped_is_not_started_again_after_a_crash() {
     let scene = Scene::new(&deleting("deaf"));
-    let mut first = scene.command(&["run", "Make a file", "--target", "app"]).spawn().unwrap();
+    let mut first = scene
+        .command(&["run", "Make a file", "--target", "app"])
+        .spawn()
+        .unwrap();
     let deadline = Instant::now() + PATIENCE;
     while !scene.run(&["events"]).out.contains("\"task.stopped\"") {
         assert!(Instant::now() < deadline, "it was never stopped");
@@ -60,11 +76,21 @@ fn a_worker_that_was_to_be_stopped_is_not_started_again_after_a_crash() {
     }
     first.kill().unwrap();
     first.wait().unwrap();
-    assert_eq!(of_kind(&scene.events(), "task.finished").len(), 0, "it was killed in between");
+    assert_eq!(
+        of_kind(&scene.events(), "task.finished").len(),
+        0,
+        "it was killed in between"
+    );
     let waits = scene.run(&["resume"]);
     assert_eq!(waits.code, 9, "{}{}", waits.out, waits.err);
     let events = scene.events();
     assert_eq!(of_kind(&events, "task.started").len(), 1);
-    assert_eq!(of_kind(&events, "task.finished")[0]["outcome"]["verdict"], "interrupted");
-    assert_eq!(of_kind(&events, "decision.requested")[0]["decision"]["stuck"], "violations");
+    assert_eq!(
+        of_kind(&events, "task.finished")[0]["outcome"]["verdict"],
+        "interrupted"
+    );
+    assert_eq!(
+        of_kind(&events, "decision.requested")[0]["decision"]["stuck"],
+        "violations"
+    );
 }
