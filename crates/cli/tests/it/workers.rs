@@ -160,6 +160,13 @@ async fn a_worker_gets_a_key_of_its_own_and_every_token_is_counted_once() {
         Some("$0.00"),
         "nothing is held any more: {budget}"
     );
+    let taught = scene.run(&["models", "train"]);
+    assert!(
+        taught.out.contains("1 examples from runs"),
+        "the task is one: {}{}",
+        taught.out,
+        taught.err
+    );
     let seen = scene.made("seen.txt");
     assert!(seen.contains("ANTHROPIC_API_KEY=mk_") && seen.contains("ANTHROPIC_BASE_URL=http://127.0.0.1:"));
     let kept = fs::read_to_string(scene.home().join("config.toml")).unwrap();
