@@ -208,7 +208,7 @@ fn what_is_hard_is_learned_and_forgotten() {
 
     // What is asked with question marks never went well, all else did.
     let line = |n: usize| {
-        let (prompt, well) = if n % 2 == 0 {
+        let (prompt, well) = if n.is_multiple_of(2) {
             ("how so???", false)
         } else {
             ("do it", true)

@@ -205,6 +205,30 @@ async fn a_run_without_money_is_refused_before_the_call_and_asks_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_spends_counts_for_its_project() {
+    let server = ModelServer::start().await;
+    let scene = Scene::new(&server, &fake(&busy()), "");
+    let words = "run|Make a file|--target|app|--workflow|solo|--agents|claude";
+    let words: Vec<&str> = words.split('|').collect();
+    assert_eq!(scene.run(&words).code, 0);
+    let usage = scene.run(&["usage", "--by", "project", "--csv"]).out;
+    assert!(usage.lines().any(|line| line.starts_with("app,2,")), "{usage}");
+
+    let poor = Scene::new(&server, &fake(&busy()), "[budget.project]\ndefault = 0.000001");
+    let asked = server.asked();
+    poor.run(&words);
+    assert_eq!(server.asked(), asked, "nothing was spent");
+    let refused = poor.events("budget.refused");
+    assert!(
+        refused[0]["because"]
+            .as_str()
+            .unwrap()
+            .contains("budget of project app"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn never_means_never_and_is_told() {
     let server = ModelServer::start().await;
     let scene = Scene::new(&server, &fake(&busy()), "workers = \"never\"");
@@ -224,6 +248,8 @@ async fn never_means_never_and_is_told() {
     assert_eq!(server.asked(), 0);
     let calls = scene.events("model.called");
     assert!(calls.iter().all(|call| call["model"] == "fake-model"), "{calls:?}");
+    let usage = scene.run(&["usage", "--by", "project", "--csv"]).out;
+    assert!(usage.lines().any(|line| line.starts_with("app,")), "{usage}");
     let wrong = Scene::new(&server, "", "workers = \"sometimes\"").run(&["agents"]);
     assert!(
         wrong.code == 1 && wrong.err.contains("gateway.workers"),
