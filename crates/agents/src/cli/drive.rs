@@ -292,6 +292,7 @@ impl<'a> Driver<'a> {
             signal: exit.signal,
             out_of_memory: exit.out_of_memory,
         });
+        self.look_at_strangers();
         self.look_at_limits(exit.is_some_and(|exit| exit.out_of_memory));
         Ran {
             last_words: self.stderr.last_words(),
@@ -534,7 +535,7 @@ impl<'a> Driver<'a> {
                 self.end_process();
             }
         }
-        self.violated(self.process.strangers().iter().map(violation::of_stranger));
+        self.look_at_strangers();
         if self.watch.is_quiet(PAUSE) {
             self.reader.notes().tell_chunk();
             let steps = self.reader.notes().take();
@@ -552,6 +553,10 @@ impl<'a> Driver<'a> {
             self.broke(violation::of_disk(&self.place.worktree, limit, added));
             self.give_up(Ended::Overfull { limit, added });
         }
+    }
+
+    fn look_at_strangers(&self) {
+        self.violated(self.process.strangers().iter().map(violation::of_stranger));
     }
 
     fn look_at_limits(&mut self, out_of_memory: bool) {
