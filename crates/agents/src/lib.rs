@@ -7,6 +7,7 @@
 //! Where to start reading: [`roster`] (one port, many transports), then [`cli`] for the coding CLIs, [`native`] for the
 //! agents on a model, [`worktree`] for the repository.
 
+mod binding;
 pub mod cli;
 pub mod native;
 pub mod outcome;

@@ -11,4 +11,4 @@ mod tools;
 mod turns;
 mod worker;
 
-pub use worker::{NativeWorker, Rule};
+pub use worker::NativeWorker;

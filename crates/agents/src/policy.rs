@@ -3,8 +3,11 @@
 //! The rules are data (`policies/default.toml`). Paths are resolved through symlinks before they are compared; on commands
 //! the one command policy of the product decides (`maestria_sandbox::policy`). What cannot be decided is asked.
 
+mod lasting;
 #[cfg(test)]
 mod tests;
+
+pub use lasting::keep;
 
 use maestria_kernel::permission::{Action, Permission, Question, Ruling};
 use maestria_sandbox::path::is_named;
@@ -36,6 +39,8 @@ pub struct Place {
 #[derive(Debug, Clone)]
 pub struct Policy {
     commands: CommandPolicy,
+    /// The person's file and the target, when they were read from there.
+    source: Option<(Option<PathBuf>, PathBuf)>,
 }
 
 static BUILT_IN: LazyLock<Policy> = LazyLock::new(|| Policy::new(CommandPolicy::built_in().clone()));
@@ -48,7 +53,7 @@ impl Policy {
 
     /// These rules, for commands and for everything else that their files speak of.
     pub const fn new(commands: CommandPolicy) -> Self {
-        Self { commands }
+        Self { commands, source: None }
     }
 
     /// The rules for a worker in `target`: see [`CommandPolicy::in_force`].
@@ -56,7 +61,10 @@ impl Policy {
     /// # Errors
     /// The first file that cannot be used; a worker is then not started.
     pub fn in_force(person: Option<&Path>, target: &Path) -> Result<Self, BadPolicy> {
-        CommandPolicy::in_force(person, Some(target)).map(Self::new)
+        Ok(Self {
+            commands: CommandPolicy::in_force(person, Some(target))?,
+            source: Some((person.map(Path::to_owned), target.to_owned())),
+        })
     }
 
     fn rules(&self) -> &Rules {

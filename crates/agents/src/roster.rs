@@ -3,11 +3,13 @@
 //! Each configured agent is a [`Worker`]: a coding CLI (`cli`) or an agent on a model (`native`). The roster only finds
 //! the one that is meant; it knows no protocol and no model.
 
+use crate::policy::keep;
 use futures_util::future::join_all;
 use maestria_kernel::{
     agent::Agent,
     id::{AgentName, TaskId},
     outcome::{Outcome, Verdict},
+    permission::Lasting,
     port::{Agents, Boxed, Control, Observer, ReviewJob, TaskJob},
     review::Opinion,
 };
@@ -97,6 +99,14 @@ impl Roster {
 }
 
 impl Agents for Roster {
+    fn keep<'a>(&'a self, rule: &'a Lasting) -> Boxed<'a, Result<(), String>> {
+        let rule = rule.clone();
+        Box::pin(async move {
+            let kept = tokio::task::spawn_blocking(move || keep(&rule)).await;
+            kept.map_err(|error| error.to_string())?
+        })
+    }
+
     fn probe<'a>(&'a self, only: &'a [AgentName]) -> Boxed<'a, Vec<Agent>> {
         Box::pin(async move { join_all(self.chosen(only).into_iter().map(|w| w.probe())).await })
     }

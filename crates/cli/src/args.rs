@@ -264,7 +264,7 @@ pub(crate) enum Decisions {
     Approve {
         /// The decision: its id or the end of it.
         id: String,
-        /// Another option: accept, retry, skip, raise, stop.
+        /// Another option: accept, always, retry, skip, raise, stop.
         #[arg(long)]
         option: Option<String>,
         /// Why; a retried worker is told it.

@@ -12,7 +12,7 @@ use crate::{
 };
 use maestria_kernel::{
     Command, DecisionId, Effect, EffectId, Event, Refused, Run, TaskId,
-    decision::{About, Choice},
+    decision::Choice,
     permission::Question,
     port::{Control, Stored},
     state::RunState,
@@ -55,12 +55,15 @@ pub(crate) enum Message {
         reply: Option<oneshot::Sender<Result<(), Refused>>>,
     },
     Observed(Box<Event>),
-    Asked {
-        task: TaskId,
-        question: Box<Question>,
-        because: String,
-        reply: oneshot::Sender<Choice>,
-    },
+    Asked(Box<Asking>),
+}
+
+/// A worker that waits for a person.
+pub(crate) struct Asking {
+    pub(crate) task: TaskId,
+    pub(crate) question: Question,
+    pub(crate) because: String,
+    pub(crate) reply: oneshot::Sender<Choice>,
 }
 
 pub(crate) struct Driver {
@@ -73,9 +76,9 @@ pub(crate) struct Driver {
     under_way: JoinSet<(EffectId, Option<Command>)>,
     owed: BTreeMap<EffectId, Effect>,
     /// Workers that wait for a person.
-    asking: BTreeMap<DecisionId, Vec<oneshot::Sender<Choice>>>,
-    /// Answers whose worker died before it heard them; given once to the same question of the same task.
-    unheard: Vec<(TaskId, Question, Choice)>,
+    asking: BTreeMap<DecisionId, Vec<Asking>>,
+    /// Answers that workers are to be told next.
+    answers: Vec<(DecisionId, Choice)>,
     /// Orders to workers that are being carried out.
     errands: JoinSet<()>,
     /// The workers were told to stop, since the run waits for a person.
@@ -107,28 +110,12 @@ impl Driver {
             under_way: JoinSet::new(),
             owed: BTreeMap::new(),
             asking: BTreeMap::new(),
-            unheard: Vec::new(),
+            answers: Vec::new(),
             errands: JoinSet::new(),
             released: false,
         };
-        driver.recall_answers();
         driver.begin(owed, true).await?;
         Ok(driver)
-    }
-
-    /// Answers to permission questions of attempts that are still under way, given before a crash.
-    fn recall_answers(&mut self) {
-        for decision in &self.book.run.decisions {
-            let (About::Permission { task, question }, Some(answer)) = (&decision.about, &decision.answer) else {
-                continue;
-            };
-            let running = self.book.run.tasks.get(task).is_some_and(|t| {
-                t.state == maestria_kernel::state::TaskState::Running && t.dispatched_at <= Some(answer.at)
-            });
-            if running && answer.by != "withdrawn" {
-                self.unheard.push((*task, (**question).clone(), answer.choice));
-            }
-        }
     }
 
     /// Drives until nothing is owed any more, only a person can go on (and patience says leave), or it is asked to go.
@@ -144,6 +131,7 @@ impl Driver {
             if self.is_over(patience, asked_to_go) {
                 break;
             }
+            self.tell_answers().await?;
             self.release_workers(patience);
             tokio::select! {
                 Some(message) = self.messages.recv() => self.handle(message).await?,
@@ -228,12 +216,7 @@ impl Driver {
                 }
             }
             Message::Observed(event) => self.observed(*event).await?,
-            Message::Asked {
-                task,
-                question,
-                because,
-                reply,
-            } => self.asked(task, *question, because, reply).await?,
+            Message::Asked(asking) => self.asked(*asking).await?,
         }
         Ok(())
     }
@@ -260,34 +243,62 @@ impl Driver {
         }
     }
 
-    async fn asked(
-        &mut self,
-        task: TaskId,
-        question: Question,
-        because: String,
-        reply: oneshot::Sender<Choice>,
-    ) -> Result<(), EngineError> {
+    async fn asked(&mut self, mut asking: Asking) -> Result<(), EngineError> {
         // The log holds it without secrets, and is compared with below.
-        let funnel = maestria_secrets::funnel();
-        let Some(question) = funnel.clean_value(question) else {
-            let _ = reply.send(Choice::Refuse);
+        let Some(question) = maestria_secrets::funnel().clean_value(asking.question) else {
+            let _ = asking.reply.send(Choice::Refuse);
             return Ok(());
         };
-        if let Some(place) = self.unheard.iter().position(|(t, q, _)| *t == task && *q == question) {
-            let (_, _, choice) = self.unheard.remove(place);
-            let _ = reply.send(choice);
+        asking.question = question.clone();
+        let task = asking.task;
+        // Leave that was given before a crash, and that nobody has made use of.
+        if let Some(given) = self.book.run.answered(task, &question).map(|d| d.id)
+            && self.gives_leave(given).await?
+        {
+            let _ = asking.reply.send(Choice::Accept);
             return Ok(());
         }
         let command = Command::Ask {
             task,
             question: Box::new(question.clone()),
-            because,
+            because: asking.because.clone(),
         };
         let _ = self.take(&command, Vec::new()).await?;
-        let same = |about: &About| matches!(about, About::Permission { task: t, question: q } if *t == task && **q == question);
-        match self.book.run.open_decisions().find(|d| same(&d.about)).map(|d| d.id) {
-            Some(decision) => self.asking.entry(decision).or_default().push(reply),
-            None => drop(reply.send(Choice::Refuse)),
+        let open = self.book.run.open_decisions().find(|d| d.is_about(task, &question));
+        match open.map(|d| d.id) {
+            Some(decision) => self.asking.entry(decision).or_default().push(asking),
+            None => drop(asking.reply.send(Choice::Refuse)),
+        }
+        Ok(())
+    }
+
+    /// Whether a decision still gives leave; if so, it has from now on been given.
+    async fn gives_leave(&mut self, decision: DecisionId) -> Result<bool, EngineError> {
+        let used = self.take(&Command::Use { decision }, Vec::new()).await?;
+        Ok(used.is_ok())
+    }
+
+    /// Tells the workers that wait what was decided. Leave is for one of them: the others ask again.
+    async fn tell_answers(&mut self) -> Result<(), EngineError> {
+        while let Some((decision, choice)) = self.answers.pop() {
+            let mut asking = self.asking.remove(&decision).unwrap_or_default().into_iter();
+            if matches!(choice, Choice::Accept | Choice::Always) {
+                let Some(first) = asking.next() else { continue };
+                let choice = if self.gives_leave(decision).await? {
+                    Choice::Accept
+                } else {
+                    Choice::Refuse
+                };
+                let _ = first.reply.send(choice);
+                for other in asking {
+                    self.asked(other).await?;
+                }
+            } else {
+                for other in asking {
+                    // Whoever asked may have gone.
+                    let _ = other.reply.send(choice);
+                }
+            }
         }
         Ok(())
     }
@@ -329,7 +340,7 @@ impl Driver {
         self.journal.append(&committed.events);
         for stored in committed.events {
             if let Event::DecisionWithdrawn { decision, .. } = &stored.event {
-                self.tell(*decision, Choice::Refuse);
+                self.answers.push((*decision, Choice::Refuse));
             }
             // No listener is no error.
             let _ = self.news.send(Arc::new(stored));
@@ -351,7 +362,7 @@ impl Driver {
                     .decision(decision)
                     .and_then(|d| d.answer.as_ref())
                     .map(|a| a.choice);
-                self.tell(decision, answer.unwrap_or(Choice::Refuse));
+                self.answers.push((decision, answer.unwrap_or(Choice::Refuse)));
                 told.push(id);
                 continue;
             }
@@ -364,12 +375,6 @@ impl Driver {
             self.book.settle(told).await?;
         }
         Ok(())
-    }
-
-    fn tell(&mut self, decision: DecisionId, choice: Choice) {
-        for reply in self.asking.remove(&decision).unwrap_or_default() {
-            let _ = reply.send(choice);
-        }
     }
 
     /// Takes what other processes left for this run.

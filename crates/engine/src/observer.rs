@@ -1,7 +1,7 @@
 //! What workers report through: a bounded channel into the driver, so that a chatty worker waits instead of filling
 //! the memory.
 
-use crate::driver::Message;
+use crate::driver::{Asking, Message};
 use maestria_kernel::{
     Event, TaskId,
     decision::Choice,
@@ -50,12 +50,12 @@ impl Observer for Reporter {
     fn ask(&self, task: TaskId, question: Question, because: String) -> Boxed<'_, Choice> {
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
-            let asked = Message::Asked {
+            let asked = Message::Asked(Box::new(Asking {
                 task,
-                question: Box::new(question),
+                question,
                 because,
                 reply,
-            };
+            }));
             if self.messages.send(asked).await.is_err() {
                 return Choice::Refuse;
             }

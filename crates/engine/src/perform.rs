@@ -2,7 +2,8 @@
 
 use crate::{engine::Ports, summary};
 use maestria_kernel::{
-    Command, Effect, Run, TaskId,
+    Command, DecisionId, Effect, Run, TaskId,
+    decision::About,
     finding::{Finding, Severity, Validation},
     outcome::{Outcome, Verdict},
     port::{Control, MergeResult, Observer, PlanJob, RepositoryError, ReviewJob, TaskJob},
@@ -52,6 +53,7 @@ pub(crate) async fn perform(
         Effect::Freeze { task } => control(ports, *task, Control::Freeze).await,
         Effect::Thaw { task } => control(ports, *task, Control::Thaw).await,
         Effect::Stop { task } => control(ports, *task, Control::Stop).await,
+        Effect::Keep { decision } => keep(ports, run, *decision).await,
         Effect::Summarise => {
             if let Err(error) = summary::write(run).await {
                 tracing::warn!(run = %run.id, %error, "the summary could not be written");
@@ -70,6 +72,17 @@ pub(crate) async fn perform(
 async fn control(ports: &Ports, task: TaskId, control: Control) -> Option<Command> {
     ports.agents.control(task, control).await;
     None
+}
+
+async fn keep(ports: &Ports, run: &Run, id: DecisionId) -> Option<Command> {
+    let About::Permission { question, .. } = &run.decision(id)?.about else {
+        return None;
+    };
+    let kept = ports.agents.keep(question.lasting.as_ref()?).await;
+    Some(Command::Kept {
+        decision: id,
+        failed: kept.err(),
+    })
 }
 
 async fn prepare(ports: &Ports, run: &Run) -> Command {

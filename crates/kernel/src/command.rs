@@ -181,6 +181,18 @@ pub enum Command {
         /// The rule that asks, and why.
         because: String,
     },
+    /// A worker is about to be given leave: it is recorded first, so that nobody gives it twice.
+    Use {
+        /// The decision that gave it.
+        decision: DecisionId,
+    },
+    /// The rule that a person agreed to was written, or could not be.
+    Kept {
+        /// By which decision.
+        decision: DecisionId,
+        /// Why it could not be written.
+        failed: Option<String>,
+    },
     /// A moment that something waited for has come.
     Wake,
 }

@@ -76,6 +76,9 @@ pub enum Refused {
         /// What it takes.
         takes: Vec<&'static str>,
     },
+    /// Leave that was not given, was used before, or has expired.
+    #[error("decision {0} gives no leave any more")]
+    NoLeave(DecisionId),
     /// Nobody can review.
     #[error("no agent can review this run")]
     NoReviewer,
@@ -162,6 +165,8 @@ fn handle(draft: &mut Draft, command: &Command) -> Result<(), Refused> {
             question,
             because,
         } => decisions::ask(draft, *task, question, because),
+        Command::Use { decision } => decisions::make_use(draft, *decision),
+        Command::Kept { decision, failed } => decisions::kept(draft, *decision, failed.as_deref()),
         Command::Wake => {
             decisions::expire(draft);
             reviews::elapsed(draft);

@@ -61,6 +61,8 @@ pub enum Stuck {
 pub enum Choice {
     /// Let it happen (permissions), or take the work as it is.
     Accept,
+    /// Let it happen, and never ask about it again: a rule is written.
+    Always,
     /// Do not let it happen.
     Refuse,
     /// Try again from the start of what failed.
@@ -78,6 +80,7 @@ impl Choice {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accept => "accept",
+            Self::Always => "always",
             Self::Refuse => "refuse",
             Self::Retry => "retry",
             Self::Skip => "skip",
@@ -133,12 +136,20 @@ pub struct Decision {
     /// The answer, once there is one.
     #[serde(default)]
     pub answer: Option<Answer>,
+    /// When a worker has made use of the leave it was given: that can be done once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used_at: Option<At>,
 }
 
 impl Decision {
     /// Whether it still waits for a person.
     pub const fn is_open(&self) -> bool {
         self.answer.is_none()
+    }
+
+    /// Whether it is about this question of this task, bound to the same.
+    pub fn is_about(&self, wanted: TaskId, wants: &Question) -> bool {
+        matches!(&self.about, About::Permission { task, question } if *task == wanted && **question == *wants)
     }
 
     /// The task it holds up, if it holds up just one.
@@ -167,10 +178,15 @@ pub fn options(about: &About) -> Vec<Opt> {
         label: label.to_owned(),
     };
     match about {
-        About::Permission { .. } => vec![
-            opt(Choice::Accept, "let the worker do it, this once"),
-            opt(Choice::Refuse, "refuse; the worker goes on without it"),
-        ],
+        About::Permission { question, .. } => {
+            let always = question.lasting.as_ref().map(|lasting| Opt {
+                choice: Choice::Always,
+                label: format!("let it, and never ask again: the rule goes to {}", lasting.file),
+            });
+            let accept = opt(Choice::Accept, "let the worker do exactly this, once");
+            let refuse = opt(Choice::Refuse, "refuse; the worker goes on without it");
+            [Some(accept), always, Some(refuse)].into_iter().flatten().collect()
+        }
         About::Task {
             stuck: Stuck::Attempts, ..
         } => vec![

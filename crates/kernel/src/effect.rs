@@ -60,6 +60,11 @@ pub enum Effect {
         /// Which decision.
         decision: DecisionId,
     },
+    /// Write the rule that a person has agreed to into their policy.
+    Keep {
+        /// By which decision.
+        decision: DecisionId,
+    },
     /// Come back at a moment.
     Wake {
         /// When.
@@ -99,7 +104,12 @@ pub fn effects(run: &Run, event: &Event) -> Vec<Effect> {
         Event::DecisionRequested { decision } => vec![Effect::Wake {
             at: decision.expires_at,
         }],
-        Event::DecisionMade { decision, .. } => vec![Effect::Tell { decision: *decision }],
+        Event::DecisionMade { decision, answer } => {
+            let tell = Effect::Tell { decision: *decision };
+            let keep = Effect::Keep { decision: *decision };
+            let always = answer.choice == crate::decision::Choice::Always;
+            std::iter::once(tell).chain(always.then_some(keep)).collect()
+        }
         Event::RunTransitioned { from, to, .. } => on_transition(run, *from, *to),
         Event::RunApplyRequested { .. } => vec![Effect::Apply],
         Event::RunDiscardRequested { .. } => vec![Effect::Discard],
@@ -122,6 +132,9 @@ pub fn effects(run: &Run, event: &Event) -> Vec<Effect> {
         | Event::ValidationFinished { .. }
         | Event::ConfidenceScored { .. }
         | Event::DecisionWithdrawn { .. }
+        | Event::ApprovalUsed { .. }
+        | Event::RuleKept { .. }
+        | Event::RuleNotKept { .. }
         | Event::BudgetRaised { .. }
         | Event::RunReady
         | Event::RunApplied { .. }

@@ -11,7 +11,7 @@ use crate::{
     id::{AgentName, CommitId, DecisionId, ReviewId, SessionId, TaskId},
     money::{Cost, Usage},
     outcome::Outcome,
-    permission::{Permission, Question},
+    permission::{Bound, Permission, Question},
     plan::{Plan, PlannedTask, shares::Share},
     request::{Ground, Request},
     review::{Opinion, Review, Ruled},
@@ -268,6 +268,32 @@ events! {
         decision: DecisionId,
         /// The answer.
         answer: Answer,
+    };
+    /// A worker was given the leave that a person gave; there is no more of it.
+    ApprovalUsed "approval.used" v 1 {
+        /// The worker's task.
+        task: TaskId,
+        /// The decision that gave it.
+        decision: DecisionId,
+        /// What it was bound to.
+        #[serde(default)]
+        bound: Option<Bound>,
+    };
+    /// What a person agreed to for ever is a rule of their policy now.
+    RuleKept "rule.kept" v 1 {
+        /// The decision.
+        decision: DecisionId,
+        /// The file.
+        file: String,
+        /// The rule's id.
+        rule: String,
+    };
+    /// The rule could not be written; it will be asked again.
+    RuleNotKept "rule.not_kept" v 1 {
+        /// The decision.
+        decision: DecisionId,
+        /// Why.
+        because: String,
     };
     /// A question has become pointless.
     DecisionWithdrawn "decision.withdrawn" v 1 {

@@ -46,6 +46,44 @@ pub struct Question {
     /// What it comes to.
     #[serde(flatten)]
     pub action: Action,
+    /// What a person's leave for it is bound to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bound: Option<Bound>,
+    /// The rule by which it would never be asked again, which a person may choose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lasting: Option<Lasting>,
+}
+
+impl Question {
+    /// A question that is bound to nothing yet.
+    pub const fn new(tool: String, action: Action) -> Self {
+        Self {
+            tool,
+            action,
+            bound: None,
+            lasting: None,
+        }
+    }
+}
+
+/// A rule of the person's own policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lasting {
+    /// The person's policy file, to which it is added.
+    pub file: String,
+    /// Its id.
+    pub id: String,
+    /// Its text.
+    pub rule: String,
+}
+
+/// What leave is bound to: the very action, in a folder, with an environment. Anything else is another question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Bound {
+    /// The folder that it starts in.
+    pub cwd: String,
+    /// Fingerprint (SHA-256) of action, folder and environment.
+    pub sha256: String,
 }
 
 /// The policy's answer.

@@ -13,7 +13,7 @@ use crate::{
     model::{ModelError, ModelReply, ModelRequest},
     money::{Cost, Usage},
     outcome::Outcome,
-    permission::Question,
+    permission::{Lasting, Question},
     plan::{Plan, PlannedTask},
     request::{Ground, Request},
     review::Opinion,
@@ -313,6 +313,9 @@ pub trait Agents: Send + Sync {
 
     /// Freezes, thaws or stops the workers of a task. Does nothing when none runs.
     fn control(&self, task: TaskId, control: Control) -> Boxed<'_, ()>;
+
+    /// Adds a rule to the person's policy, for all questions from now on. A rule that is there is left as it is.
+    fn keep<'a>(&'a self, rule: &'a Lasting) -> Boxed<'a, Result<(), String>>;
 }
 
 // ---- repository -----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ use crate::{
     id::{AgentName, CommitId, DecisionId, ReviewId, RunId, Seq, SessionId, TaskId, TaskKey},
     money::{Cost, Usage},
     outcome::{Outcome, Verdict},
+    permission::Question,
     plan::{PlanSource, PlannedTask, shares::Share},
     request::{Ground, Request},
     review::{Review, Trigger},
@@ -254,6 +255,24 @@ impl Run {
         self.decisions.iter().filter(|d| d.is_open())
     }
 
+    /// The answer that a person has given to this very question of the worker that is at the task now.
+    pub fn answered(&self, task: TaskId, question: &Question) -> Option<&Decision> {
+        let known = self.tasks.get(&task).filter(|t| t.state == TaskState::Running)?;
+        let of_now = |answer: &Answer| answer.by != "withdrawn" && known.dispatched_at <= Some(answer.at);
+        let answered = |d: &&Decision| d.is_about(task, question) && d.answer.as_ref().is_some_and(of_now);
+        self.decisions.iter().rev().find(answered)
+    }
+
+    /// Whether leave that was given can still be made use of.
+    pub fn is_good(&self, decision: &Decision, now: At) -> bool {
+        let life = std::time::Duration::from_secs(self.workflow().limits.approval_expires_secs);
+        decision.answer.as_ref().is_some_and(|answer| match answer.choice {
+            Choice::Accept => decision.used_at.is_none() && now < answer.at.after(life),
+            Choice::Always => true,
+            Choice::Refuse | Choice::Retry | Choice::Skip | Choice::Raise | Choice::Stop => false,
+        })
+    }
+
     /// Whether the budget is spent and nobody has said what now.
     pub fn awaits_money(&self) -> bool {
         self.open_decisions().any(|d| matches!(d.about, About::Budget))
@@ -456,10 +475,17 @@ impl Run {
                     at,
                 },
             ),
+            Event::ApprovalUsed { decision, .. } => {
+                if let Some(known) = self.decisions.iter_mut().find(|d| d.id == *decision) {
+                    known.used_at = Some(at);
+                }
+            }
             Event::BudgetRaised { budget } => self.budget = Some(*budget),
             Event::RunApplied { commit, .. } => self.work = Work::Applied { commit: commit.clone() },
             Event::RunDiscarded => self.work = Work::Discarded,
             Event::PlanRequested { .. }
+            | Event::RuleKept { .. }
+            | Event::RuleNotKept { .. }
             | Event::RunApplyRequested { .. }
             | Event::RunNotApplied { .. }
             | Event::RunDiscardRequested { .. } => {}

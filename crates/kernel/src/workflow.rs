@@ -56,6 +56,8 @@ pub struct Limits {
     pub violations: u16,
     /// A decision nobody makes expires after so many seconds.
     pub decision_expires_secs: u64,
+    /// Leave that a worker has not made use of expires after so many seconds.
+    pub approval_expires_secs: u64,
 }
 
 impl Default for Limits {
@@ -69,6 +71,7 @@ impl Default for Limits {
             backoff_millis: 2_000,
             violations: 5,
             decision_expires_secs: 7 * 24 * 3600,
+            approval_expires_secs: 3600,
         }
     }
 }

@@ -11,6 +11,7 @@
 
 mod finding;
 mod judge;
+mod lasting;
 mod print;
 mod rules;
 mod shell;
@@ -82,18 +83,28 @@ impl CommandPolicy {
         &BUILT_IN
     }
 
-    /// The program's own rules with the person's file and the project's, where they are there. Files only add: a
-    /// project that nobody trusts can make its workers ask more, never less.
+    /// The program's own rules with the person's file and the project's, where they are there. Files only add, but for what
+    /// the person has agreed to: a project that nobody trusts can make its workers ask more, never less.
     ///
     /// # Errors
     /// [`BadPolicy`] names the first file that is there and cannot be used.
     pub fn in_force(person: Option<&Path>, project: Option<&Path>) -> Result<Self, BadPolicy> {
-        let project = project.map(|root| root.join(PROJECT));
-        let mut files = person.into_iter().chain(project.as_deref());
-        files.try_fold(Self::built_in().clone(), |policy, file| match policy.read_file(file) {
-            Err(BadPolicy::Unreadable { error, .. }) if is_absent(&error) => Ok(policy),
-            read => read,
-        })
+        let with = |policy: Self, file: Option<&Path>| match file.map(|file| policy.read_file(file)) {
+            None => Ok(policy),
+            Some(Err(BadPolicy::Unreadable { error, .. })) if is_absent(&error) => Ok(policy),
+            Some(read) => read,
+        };
+        let agreed = with(Self::built_in().clone(), person)?.only_of(project);
+        let file = project.map(|root| root.join(PROJECT));
+        let whole = with(agreed.clone(), file.as_deref())?;
+        match whole.rules.allow.get(agreed.rules.allow.len()) {
+            None => Ok(whole),
+            Some(allow) => Err(BadPolicy::Rule {
+                origin: file.unwrap_or_default().display().to_string(),
+                rule: allow.id.clone(),
+                wrong: "is under `allow`, which only a person's own policy file may have".to_owned(),
+            }),
+        }
     }
 
     /// Adds the rules of a file; see [`Self::with_file`].
@@ -108,7 +119,8 @@ impl CommandPolicy {
         }
     }
 
-    /// Adds a file's rules, after trying its examples. Files add rules and make them stricter; none goes away.
+    /// Adds a file's rules, after trying its examples. Files add rules and make them stricter; none goes away. What
+    /// they agree to under `allow` is asked about no more.
     ///
     /// # Errors
     /// [`BadPolicy`] says where the file is wrong, or which example came out otherwise.
@@ -116,7 +128,9 @@ impl CommandPolicy {
         let own = Rules::parse(text, origin)?;
         let rules = self.rules.as_ref().clone().with(own.clone());
         rules.try_examples(&own, origin)?;
-        Ok(Self { rules: Arc::new(rules) })
+        let policy = Self { rules: Arc::new(rules) };
+        policy.try_allowed(&own.allow, origin)?;
+        Ok(policy)
     }
 
     /// Tries the examples of all rules in force.
@@ -139,6 +153,11 @@ impl CommandPolicy {
 
     /// Decides on a command line and tells what it writes. `read_only`: in a place where nothing may be changed.
     pub fn look_at(&self, command: &str, read_only: bool) -> Judgement {
+        let judgement = self.judgement(command, read_only);
+        self.agreed(judgement, command)
+    }
+
+    fn judgement(&self, command: &str, read_only: bool) -> Judgement {
         let rules = Arc::clone(&self.rules);
         let text = command.to_owned();
         let (send, receive) = mpsc::channel();

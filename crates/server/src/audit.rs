@@ -122,6 +122,8 @@ fn is_worth_an_entry(event: &Event) -> bool {
             | Event::RunTransitioned { .. }
             | Event::DecisionRequested { .. }
             | Event::DecisionMade { .. }
+            | Event::ApprovalUsed { .. }
+            | Event::RuleKept { .. }
             | Event::BudgetRaised { .. }
             | Event::RunApplyRequested { .. }
             | Event::RunApplied { .. }
@@ -163,6 +165,15 @@ fn describe(event: &Event, record: &mut Record) {
             record.who.clone_from(&answer.by);
             record.what = format!("decision.made {decision}");
             record.decision = Some(format!("{:?}", answer.choice).to_lowercase());
+        }
+        Event::ApprovalUsed { task, decision, bound } => {
+            record.task = Some(task.to_string());
+            let hash = bound.as_ref().map(|bound| format!(", bound to {}", bound.sha256));
+            record.what = format!("approval.used of {decision}{}", hash.unwrap_or_default());
+        }
+        Event::RuleKept { decision, file, rule } => {
+            record.what = format!("rule.kept in {file}, agreed to in {decision}");
+            record.rule = Some(rule.clone());
         }
         Event::RunApplyRequested { by } | Event::RunDiscardRequested { by } => record.who.clone_from(by),
         Event::RunApplied { commit, .. } => record.what = format!("run.applied as {commit}"),

@@ -164,6 +164,7 @@ impl Config {
             review_after_secs: get.duration("limits.review_after").as_secs(),
             backoff_millis: u64::try_from(get.duration("limits.backoff").as_millis()).unwrap_or(u64::MAX),
             violations: get.number("limits.violations"),
+            approval_expires_secs: get.duration("limits.approval_expires").as_secs(),
             decision_expires_secs: get.duration("limits.decision_expires").as_secs(),
         };
         let vendors = [

@@ -10,7 +10,7 @@ use maestria_kernel::{
     id::{AgentName, CommitId, Seq, TaskKey},
     money::Tokens,
     outcome::{Claim, Outcome, Verdict},
-    permission::{Action, Question},
+    permission::{Action, Lasting, Question},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind},
     port::{
         Agents, Batch, Boxed, Control, MergeResult, Numbered, Observer, PlanJob, Planner, Posted, Repository,
@@ -107,6 +107,10 @@ impl Planner for Fakes {
 }
 
 impl Agents for Fakes {
+    fn keep<'a>(&'a self, _rule: &'a Lasting) -> Boxed<'a, Result<(), String>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn probe<'a>(&'a self, _only: &'a [AgentName]) -> Boxed<'a, Vec<Agent>> {
         Box::pin(async { vec![agent("author", Vendor::Claude), agent("judge", Vendor::Codex)] })
     }
@@ -125,10 +129,7 @@ impl Agents for Fakes {
                 let action = Action::Run {
                     command: "git push".to_owned(),
                 };
-                let question = Question {
-                    tool: "shell".to_owned(),
-                    action,
-                };
+                let question = Question::new("shell".to_owned(), action);
                 if observer.ask(job.task.id, question, "fake".to_owned()).await != Choice::Accept {
                     return Outcome::bare(Verdict::Denied, "refused");
                 }

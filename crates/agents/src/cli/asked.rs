@@ -56,10 +56,7 @@ pub fn of_tool(tool: &str, input: &Value) -> Question {
         },
         _ => Action::Other { tool: tool.to_owned() },
     };
-    Question {
-        tool: tool.to_owned(),
-        action: with_paths(action, tool),
-    }
+    Question::new(tool.to_owned(), with_paths(action, tool))
 }
 
 /// Reads an ACP tool call: by its kind, its locations and what it shows of its content.
@@ -78,13 +75,11 @@ pub fn of_acp(call: &Value) -> Question {
         "think" => Action::Read { paths: Vec::new() },
         _ => Action::Other { tool: title.to_owned() },
     };
-    Question {
-        tool: one_line(title, 200),
-        action: match action {
-            Action::Write { paths } if paths.is_empty() => Action::Other { tool: title.to_owned() },
-            action => action,
-        },
-    }
+    let action = match action {
+        Action::Write { paths } if paths.is_empty() => Action::Other { tool: title.to_owned() },
+        action => action,
+    };
+    Question::new(one_line(title, 200), action)
 }
 
 /// A write that names no file is not decided as a write.

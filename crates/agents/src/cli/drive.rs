@@ -10,6 +10,7 @@ pub use audience::Audience;
 pub use watch::Times;
 
 use crate::{
+    binding,
     cli::{
         CallPricing,
         asked::{Asked, summary},
@@ -87,6 +88,8 @@ pub struct Order<'a> {
     pub metered: bool,
     /// The folder for its raw streams.
     pub record: Option<&'a Path>,
+    /// The fingerprint of the environment its commands get, without what leads it to its models.
+    pub environment: String,
     /// The most it may add to the disk, bytes; 0: no limit.
     pub disk: u64,
     /// The handle by which it is controlled.
@@ -174,6 +177,7 @@ struct Driver<'a> {
     attempt: u16,
     watch: Watch,
     limits: Limits,
+    environment: String,
     disk: Disk,
     /// Limits that were broken already.
     broken: Vec<Breach>,
@@ -212,6 +216,7 @@ impl<'a> Driver<'a> {
             grace: order.times.grace,
             watch: Watch::new(order.times),
             limits: order.spec.limits,
+            environment: order.environment,
             broken: Vec::new(),
             waiting: FuturesUnordered::new(),
             withdrawn: Vec::new(),
@@ -405,7 +410,7 @@ impl<'a> Driver<'a> {
     }
 
     fn asked(&mut self, asked: Asked) {
-        let permission = self.policy.rule(&asked.question, &self.place);
+        let permission = self.policy.rule_now(&asked.question, &self.place);
         self.tell_ruling(&asked, &permission);
         match &permission.ruling {
             Ruling::Allow => self.answer(&asked, &permission, true),
@@ -418,7 +423,12 @@ impl<'a> Driver<'a> {
                 self.answer(&asked, &permission, rewrites);
             }
             Ruling::Ask => {
-                let Some(choice) = self.audience.ask(&asked.question, &permission.because) else {
+                // A protocol that names no folder means the one that the worker was started in.
+                let named = asked.detail["cwd"].as_str().map(Path::new);
+                let cwd = named.unwrap_or(&self.place.worktree);
+                let question = binding::bound(&asked.question, cwd, &self.environment);
+                let question = self.policy.offering(question, &permission);
+                let Some(choice) = self.audience.ask(&question, &permission.because) else {
                     self.answer(&asked, &permission, false);
                     return;
                 };

@@ -119,10 +119,7 @@ impl Workshop<'_> {
 
     async fn ask(&self, folder: &std::path::Path) -> bool {
         let paths = vec![folder.display().to_string()];
-        let question = Question {
-            tool: "add directory".to_owned(),
-            action: Action::Write { paths },
-        };
+        let question = Question::new("add directory".to_owned(), Action::Write { paths });
         let because = format!(
             "{} lies outside the worktree; the agent asks to work there, too",
             folder.display()

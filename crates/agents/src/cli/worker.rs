@@ -4,6 +4,7 @@ mod attempt;
 mod reviewing;
 
 use crate::{
+    binding,
     cli::{
         access::{Access, Switchboard},
         config::{AgentConfig, Kind, Transport, Way},
@@ -175,6 +176,13 @@ impl CliAgent {
         };
         spec.walls = ground.walls(self.config.sandbox);
         (spec, launched.stdin)
+    }
+
+    /// The fingerprint of its environment as configured, which a restart of the gateway does not change.
+    fn environment(&self, trust: bool, home: &Path) -> String {
+        let config = &self.config;
+        let env = super::home::environment(self.kind, self.transport(), trust, config, home, &self.around.env);
+        binding::of_environment(&env)
     }
 
     fn counted(&self, session: Option<&SessionId>) -> Usage {

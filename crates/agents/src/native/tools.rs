@@ -3,9 +3,13 @@
 use super::{
     files::{self, Fault},
     leash::Leash,
-    worker::Rule,
 };
-use crate::{policy::Place, violation, walls::Ground};
+use crate::{
+    binding,
+    policy::{Place, Policy},
+    violation,
+    walls::Ground,
+};
 use maestria_kernel::{
     Event, TaskId,
     decision::Choice,
@@ -37,7 +41,7 @@ pub(super) struct Bench<'a> {
     pub(super) target: PathBuf,
     pub(super) home: PathBuf,
     pub(super) read_only: bool,
-    pub(super) rule: &'a Rule,
+    pub(super) policy: &'a Policy,
     pub(super) leash: &'a Leash,
     pub(super) observer: &'a dyn Observer,
     /// Commands that were run, with their exit codes.
@@ -121,10 +125,7 @@ impl Bench<'_> {
             tool: name.to_owned(),
             summary,
         });
-        let question = |action| Question {
-            tool: name.to_owned(),
-            action,
-        };
+        let question = |action| Question::new(name.to_owned(), action);
         let done = match name {
             "list_files" => files::list(&self.root, &path),
             "search" => match need("pattern") {
@@ -205,8 +206,9 @@ impl Bench<'_> {
             allow_dirs: Vec::new(),
             read_only: self.read_only,
         };
-        let permission = (self.rule)(&question, &place);
+        let permission = self.policy.rule_now(&question, &place);
         let Permission { ruling, because, rule } = permission.clone();
+        let offered = permission.clone();
         let violation = violation::of_ruling(&question, &permission);
         if ruling != Ruling::Allow || rule.contains("monitor") {
             self.observer.observe(Event::PermissionRuled {
@@ -220,17 +222,23 @@ impl Bench<'_> {
             Ruling::Allow => return Ok(question.action),
             Ruling::Rewrite { action } => return Ok(action),
             Ruling::Deny => format!("denied by rule {rule}: {because}"),
-            Ruling::Ask => match self
-                .observer
-                .ask(self.task, question.clone(), format!("{rule}: {because}"))
-                .await
-            {
-                Choice::Accept => return Ok(question.action),
-                _ => "a person refused it".to_owned(),
+            Ruling::Ask => loop {
+                let asked = self.policy.offering(self.bound(&question), &offered);
+                let why = format!("{rule}: {because}");
+                match self.observer.ask(self.task, asked.clone(), why).await {
+                    // Leave is for what was asked: where the environment has changed meanwhile, it is another question.
+                    Choice::Accept if self.bound(&question).bound != asked.bound => {}
+                    Choice::Accept => return Ok(question.action),
+                    _ => break "a person refused it".to_owned(),
+                }
             },
         };
         self.denials.push(format!("{}: {denied}", question.tool));
         Err(format!("{denied}. Go on without it."))
+    }
+
+    fn bound(&self, question: &Question) -> Question {
+        binding::bound(question, &self.root, &binding::of_environment(&environment(&self.home)))
     }
 
     /// Runs a command: as argv where it is one, through `sh` where it needs a shell.

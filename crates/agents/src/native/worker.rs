@@ -19,7 +19,7 @@ use maestria_kernel::{
     id::AgentName,
     model::{Caller, ModelRef},
     outcome::{Claim, Outcome, Verdict},
-    permission::{Permission, Question},
+    permission::Question,
     plan::TaskKind,
     port::{Boxed, Control, Models, Observer, RepositoryError, ReviewJob, TaskJob},
     review::Opinion,
@@ -34,10 +34,7 @@ use std::{
 };
 use tokio::sync::Mutex;
 
-use crate::policy::{Place, Policy};
-
-/// The permission policy, as a native agent asks it.
-pub type Rule = Arc<dyn Fn(&Question, &Place) -> Permission + Send + Sync>;
+use crate::policy::Policy;
 
 /// The longest report that is kept, in bytes.
 const REPORT: usize = 16 * 1024;
@@ -142,16 +139,13 @@ impl NativeWorker {
         };
         let leash = self.leash(job.task.id).await;
         let read_only = !job.task.kind.edits();
-        let policy = Arc::new(policy);
-        let ruling = policy.clone();
-        let rule: Rule = Arc::new(move |question, place| ruling.rule(question, place));
         let mut bench = Bench {
             task: job.task.id,
             root: job.worktree.clone(),
             target: PathBuf::from(&job.request.target),
             home: Path::new(&job.request.workspace).join("home"),
             read_only,
-            rule: &rule,
+            policy: &policy,
             leash: &leash,
             observer,
             commands: Vec::new(),
@@ -335,7 +329,6 @@ impl Worker for NativeWorker {
         Box::pin(async move {
             let task = job.task.unwrap_or_else(|| TaskId::new(uuid::Uuid::nil()));
             let leash = self.leash(task).await;
-            let rule: Rule = Arc::new(|question, place| Policy::built_in().rule(question, place));
             let observer = &OnlyCosts(observer);
             let mut bench = Bench {
                 task,
@@ -343,7 +336,7 @@ impl Worker for NativeWorker {
                 target: job.checkout.clone(),
                 home: job.artefacts.join("home"),
                 read_only: true,
-                rule: &rule,
+                policy: Policy::built_in(),
                 leash: &leash,
                 observer,
                 commands: Vec::new(),

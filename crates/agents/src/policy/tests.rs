@@ -28,7 +28,7 @@ fn ground() -> Ground {
 
 fn ask(place: &Place, action: Action) -> Permission {
     let tool = "test".to_owned();
-    Policy::built_in().rule(&Question { tool, action }, place)
+    Policy::built_in().rule(&Question::new(tool, action), place)
 }
 
 fn write(place: &Place, path: impl AsRef<Path>) -> Permission {

@@ -61,7 +61,8 @@ pub(super) fn execute(context: &Context, verb: args::Policy) -> Done {
 /// The rules in force here: the program's own, the person's, the project's, and those that are named.
 fn in_force(context: &Context, files: &args::PolicyFiles) -> Result<CommandPolicy, Failure> {
     let own = context.sources.policy();
-    let usual = CommandPolicy::in_force(Some(&own), Some(Path::new(""))).map_err(|bad| unusable(&bad))?;
+    let here = std::env::current_dir()?;
+    let usual = CommandPolicy::in_force(Some(&own), Some(&here)).map_err(|bad| unusable(&bad))?;
     files.extra.iter().try_fold(usual, |policy, file| {
         policy.read_file(file).map_err(|bad| unusable(&bad))
     })

@@ -174,6 +174,11 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
                 clean(&answer.by)
             )
         }
+        Event::ApprovalUsed { task, decision, .. } => {
+            format!("{} makes use of the leave of {}", key(task), decision.short())
+        }
+        Event::RuleKept { file, rule, .. } => format!("the rule {} is in {}", clean(rule), clean(file)),
+        Event::RuleNotKept { because, .. } => paint.warn(&format!("the rule was not written: {}", clean(because))),
         Event::BudgetRaised { budget } => format!("the budget is now {budget}"),
         Event::RunApplied { how, .. } => clean(how),
         Event::RunNotApplied { because } => paint.warn(&format!("not applied: {}", clean(because))),

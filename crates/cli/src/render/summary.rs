@@ -2,7 +2,12 @@
 
 use super::{Paint, SCRIPTED, clean, plan, span};
 use maestria_kernel::{
-    At, Run, Task, decision::Decision, outcome::Proof, progress::progress, run::Work, state::RunState,
+    At, Run, Task,
+    decision::{About, Decision},
+    outcome::Proof,
+    progress::progress,
+    run::Work,
+    state::RunState,
 };
 use std::{fmt::Write as _, time::Duration};
 
@@ -179,6 +184,12 @@ pub(crate) fn decision(decision: &Decision, run: &Run, paint: Paint) -> String {
     let mut out = format!("{}  of {}\n", paint.bold(&decision.id.to_string()), run.id.short());
     let _ = writeln!(out, "{}", paint.warn(&clean(&decision.question)));
     let _ = writeln!(out, "{}", clean(&decision.context));
+    if let About::Permission { question, .. } = &decision.about
+        && let Some(bound) = &question.bound
+    {
+        let hash = bound.sha256.get(..12).unwrap_or(&bound.sha256);
+        let _ = writeln!(out, "in {}, with its environment as it is ({hash})", clean(&bound.cwd));
+    }
     for option in &decision.options {
         let mark = if option.choice == decision.recommended {
             " (recommended)"

@@ -1,6 +1,7 @@
 //! The program as a real process: what a person sees, exit codes, both streams.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's scene fails its test at once")]
 
+mod approvals;
 mod audit;
 mod canaries;
 mod demo;

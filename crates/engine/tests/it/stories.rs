@@ -131,3 +131,55 @@ async fn a_paused_run_waits_on_disk_and_goes_on() {
         "the log has no gaps"
     );
 }
+
+/// Ada answers whatever is open, from another process.
+async fn accept(engine: &Engine, run: RunId) {
+    until(engine, run, |r| r.open_decisions().next().is_some()).await;
+    let decision = engine.load(run).await.unwrap().open_decisions().next().unwrap().id;
+    let answer = Command::Answer {
+        decision,
+        choice: Some(Choice::Accept),
+        approve: true,
+        by: "ada".to_owned(),
+        because: String::new(),
+    };
+    engine.send(run, answer).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leave_given_while_nobody_drives_is_used_by_the_same_question_once() {
+    let scene = Scene::new(Fakes {
+        asks: true,
+        ..Fakes::default()
+    });
+    let engine = Arc::new(scene.engine());
+    let run = engine.submit(scene.request()).await.unwrap();
+    let (_stay, leave) = watch::channel(Leave::No);
+    let here = engine.clone();
+    let first = tokio::spawn(async move { here.drive(run, Patience::Wait, leave).await });
+    until(&engine, run, |r| r.open_decisions().next().is_some()).await;
+    first.abort();
+    let _ = first.await;
+    accept(&scene.engine(), run).await;
+    let next = Arc::new(scene.engine());
+    let (_stay, leave) = watch::channel(Leave::No);
+    let here = next.clone();
+    let second = tokio::spawn(async move { here.drive(run, Patience::Wait, leave).await });
+    let other = scene.engine();
+    for answered in 1..3usize {
+        until(&other, run, |r| r.decisions.len() > answered).await;
+        accept(&other, run).await;
+    }
+    let ended = second.await.unwrap().unwrap();
+    assert_eq!(ended.state, RunState::Completed, "{}", ended.because);
+    let events = other.store().events(run, Seq(0), 10_000).await.unwrap();
+    let used = events
+        .iter()
+        .filter(|stored| stored.event.kind() == "approval.used")
+        .count();
+    assert_eq!(
+        (ended.decisions.len(), used),
+        (3, 3),
+        "each question was asked once, and each leave used once"
+    );
+}

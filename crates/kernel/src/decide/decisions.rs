@@ -35,6 +35,7 @@ pub(super) fn request(draft: &mut Draft, about: About, context: &str) {
         expires_at: draft.now.after(expiry),
         on_expiry,
         answer: None,
+        used_at: None,
     };
     draft.emit(Event::DecisionRequested {
         decision: Box::new(decision),
@@ -148,24 +149,63 @@ fn wish(question: &Question) -> String {
     }
 }
 
-/// A worker asks. The same question of the same task is asked of a person only once.
+/// Gives leave to the one worker that it was meant for.
+pub(super) fn make_use(draft: &mut Draft, id: DecisionId) -> Result<(), Refused> {
+    let decision = draft.run.decision(id).ok_or(Refused::NoDecision(id))?;
+    let About::Permission { task, question } = &decision.about else {
+        return Err(Refused::NoLeave(id));
+    };
+    if !draft.run.is_good(decision, draft.now) {
+        return Err(Refused::NoLeave(id));
+    }
+    let (task, bound) = (*task, question.bound.clone());
+    draft.emit(Event::ApprovalUsed {
+        task,
+        decision: id,
+        bound,
+    });
+    Ok(())
+}
+
+/// Tells whether what a person agreed to for ever is written.
+pub(super) fn kept(draft: &mut Draft, id: DecisionId, failed: Option<&str>) -> Result<(), Refused> {
+    let decision = draft.run.decision(id).ok_or(Refused::NoDecision(id))?;
+    let lasting = match &decision.about {
+        About::Permission { question, .. } => question.lasting.clone(),
+        About::Task { .. } | About::Confidence | About::Validation | About::Planning | About::Budget => None,
+    };
+    draft.emit(match (failed, lasting) {
+        (None, Some(lasting)) => Event::RuleKept {
+            decision: id,
+            file: lasting.file,
+            rule: lasting.id,
+        },
+        (failed, _) => Event::RuleNotKept {
+            decision: id,
+            because: failed.unwrap_or("the question names no rule").to_owned(),
+        },
+    });
+    Ok(())
+}
+
+/// A worker asks. The same question of the same worker is asked of a person only once, unless leave was given: that is good
+/// for one time.
 pub(super) fn ask(draft: &mut Draft, task: TaskId, question: &Question, because: &str) -> Result<(), Refused> {
     draft.task(task)?;
-    let same = |d: &&Decision| match &d.about {
-        About::Permission { task: t, question: q } => *t == task && **q == *question,
-        About::Task { .. } | About::Confidence | About::Validation | About::Planning | About::Budget => false,
-    };
-    if draft.run.open_decisions().any(|d| same(&d)) {
+    let refused = |d: &Decision| d.answer.as_ref().is_some_and(|answer| answer.choice == Choice::Refuse);
+    if draft.run.open_decisions().any(|d| d.is_about(task, question))
+        || draft.run.answered(task, question).is_some_and(refused)
+    {
         return Ok(());
     }
-    request(
-        draft,
-        About::Permission {
-            task,
-            question: Box::new(question.clone()),
-        },
-        because,
-    );
+    let shown = question.lasting.as_ref();
+    let shown = shown.map(|lasting| format!("\n`always` adds to {}:\n{}", lasting.file, lasting.rule));
+    let context = format!("{because}{}", shown.unwrap_or_default());
+    let about = About::Permission {
+        task,
+        question: Box::new(question.clone()),
+    };
+    request(draft, about, &context);
     Ok(())
 }
 
@@ -287,7 +327,7 @@ fn heed(draft: &mut Draft, decision: &Decision, answer: Answer) {
                 add_fix(draft, &told);
             }
             Choice::Accept => complete(draft, &because),
-            Choice::Refuse | Choice::Skip | Choice::Raise | Choice::Stop => {}
+            Choice::Always | Choice::Refuse | Choice::Skip | Choice::Raise | Choice::Stop => {}
         },
         About::Planning => draft.emit(Event::PlanRequested { because }),
         About::Budget => {
@@ -326,6 +366,6 @@ fn heed_task(draft: &mut Draft, task: TaskId, choice: Choice, told: Vec<String>,
             task,
             because: because.to_owned(),
         }),
-        Choice::Refuse | Choice::Raise | Choice::Stop => {}
+        Choice::Always | Choice::Refuse | Choice::Raise | Choice::Stop => {}
     }
 }

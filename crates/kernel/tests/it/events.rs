@@ -102,10 +102,7 @@ fn whatever_a_worker_wants_is_read_back_as_it_was_written() {
     ];
     let task: TaskId = format!("task_{:032x}", 7).parse().unwrap();
     for action in wants {
-        let question = Box::new(Question {
-            tool: "the tool's own name".to_owned(),
-            action: action.clone(),
-        });
+        let question = Box::new(Question::new("the tool's own name".to_owned(), action.clone()));
         read_back(&Event::PermissionRuled {
             task,
             question: question.clone(),
@@ -133,6 +130,7 @@ fn asked(about: About) -> Decision {
         expires_at: At(1),
         on_expiry: Choice::Refuse,
         answer: None,
+        used_at: None,
     }
 }
 

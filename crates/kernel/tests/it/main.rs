@@ -7,6 +7,7 @@
     reason = "a scene fails its test at once, and reads best with plain values"
 )]
 
+mod approvals;
 mod events;
 mod figures;
 mod plans;

@@ -212,7 +212,9 @@ fn check(run: &Run) {
             }
         }
     }
-    for decision in run.open_decisions() {
+    // A run that ends cancels its tasks first, and closes their questions at the end.
+    let asked = run.open_decisions().filter(|_| run.state != RunState::Aborting);
+    for decision in asked {
         if let About::Task {
             task,
             stuck: Stuck::Violations,

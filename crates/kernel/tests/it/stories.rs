@@ -417,12 +417,12 @@ fn money_spent_while_the_run_stands_still_is_asked_for_too() {
 #[test]
 fn a_worker_asks_once_and_hears_the_answer() {
     let mut s = two_edits();
-    let question = Question {
-        tool: "Bash".to_owned(),
-        action: Action::Run {
+    let question = Question::new(
+        "Bash".to_owned(),
+        Action::Run {
             command: "git push".to_owned(),
         },
-    };
+    );
     let ask = Command::Ask {
         task: s.id(1),
         question: Box::new(question),

@@ -4,7 +4,7 @@ mod examples;
 
 use super::finding::Level;
 use serde::Deserialize;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, path::PathBuf};
 
 /// A policy that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +61,7 @@ pub struct Rules {
     pub path: PathRules,
     /// Agents' tools by name.
     pub tool: ToolRules,
+    pub(super) allow: Vec<Allow>,
     pub(super) command: Vec<CommandRule>,
     pub(super) check: Vec<Check>,
     pub(super) variable: Vec<VariableRule>,
@@ -133,6 +134,24 @@ pub(super) struct CommandRule {
     #[serde(default)]
     pub(super) values: Vec<String>,
     pub(super) verdict: Level,
+    pub(super) because: String,
+    #[serde(rename = "match")]
+    pub(super) matches: Vec<String>,
+    pub(super) not_match: Vec<String>,
+}
+
+/// A command that a person has agreed to for ever.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Allow {
+    pub(super) id: String,
+    /// This very text, and no other.
+    pub(super) command: String,
+    /// The rule that would ask; what other rules say of the command stands.
+    pub(super) rule: String,
+    /// Only for work on this folder.
+    #[serde(default)]
+    pub(super) project: Option<PathBuf>,
     pub(super) because: String,
     #[serde(rename = "match")]
     pub(super) matches: Vec<String>,
@@ -222,6 +241,7 @@ impl Rules {
     /// Adds another file's rules. Nothing that is there goes away: the strictest finding wins.
     #[must_use]
     pub fn with(mut self, other: Self) -> Self {
+        self.allow.extend(other.allow);
         self.command.extend(other.command);
         self.check.extend(other.check);
         self.variable.extend(other.variable);
@@ -235,8 +255,8 @@ impl Rules {
         self
     }
 
-    /// All rules, as people are told of them.
-    pub fn described(&self) -> Vec<Described> {
+    /// All rules that find fault with commands.
+    pub(super) fn ruled(&self) -> Vec<Described> {
         let commands = self.command.iter().map(|rule| Described {
             id: rule.id.clone(),
             verdict: rule.verdict,
@@ -264,6 +284,12 @@ impl Rules {
         checks.chain(commands).chain(variables).collect()
     }
 
+    /// All rules, as people are told of them, with what a person has agreed to for ever.
+    pub fn described(&self) -> Vec<Described> {
+        let agreed = self.allow.iter().map(Allow::described);
+        self.ruled().into_iter().chain(agreed).collect()
+    }
+
     fn have_examples(&self, origin: &str) -> Result<(), BadPolicy> {
         for rule in self.described() {
             let wrong = if rule.id.is_empty() || rule.id.contains(char::is_whitespace) {
@@ -287,6 +313,28 @@ impl Rules {
     /// The ids in use.
     pub fn ids(&self) -> BTreeSet<String> {
         self.described().into_iter().map(|rule| rule.id).collect()
+    }
+}
+
+impl Allow {
+    fn described(&self) -> Described {
+        let only = self
+            .project
+            .as_ref()
+            .map(|project| format!(", in {}", project.display()));
+        Described {
+            id: self.id.clone(),
+            verdict: Level::Monitor,
+            about: format!(
+                "`{}`, where {} asks{}",
+                self.command,
+                self.rule,
+                only.unwrap_or_default()
+            ),
+            because: self.because.clone(),
+            matches: self.matches.clone(),
+            not_match: self.not_match.clone(),
+        }
     }
 }
 

@@ -48,6 +48,7 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
     ("gateway.requests_per_minute", Kind::Number, "0"),
     ("gateway.tokens_per_minute", Kind::Number, "0"),
     ("gateway.workers", Kind::Text, "\"auto\""),
+    ("limits.approval_expires", Kind::Duration, "\"1h\""),
     ("limits.backoff", Kind::Duration, "\"2s\""),
     ("limits.confidence_percent", Kind::Number, "70"),
     ("limits.decision_expires", Kind::Duration, "\"7d\""),

@@ -117,7 +117,7 @@ impl From<Refused> for Refusal {
             | Refused::Stale { .. } => Code::WrongState,
             Refused::Unknown => Code::UnknownRun,
             Refused::NoTask(_) => Code::UnknownTask,
-            Refused::NoReview(_) | Refused::NoDecision(_) => Code::UnknownDecision,
+            Refused::NoLeave(_) | Refused::NoReview(_) | Refused::NoDecision(_) => Code::UnknownDecision,
             Refused::Answered { .. } => Code::AlreadyDecided,
             Refused::NoChoice { .. } => Code::NoChoice,
             Refused::Plan(_) => Code::BadPlan,

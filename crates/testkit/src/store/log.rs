@@ -213,6 +213,7 @@ pub async fn decisions_are_kept_with_their_answers(store: Arc<dyn Store>) {
             expires_at: At(i64::MAX),
             on_expiry: Choice::Stop,
             answer: None,
+            used_at: None,
         }),
     };
     let made = Event::DecisionMade {

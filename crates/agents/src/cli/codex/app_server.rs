@@ -72,10 +72,7 @@ impl AppServer {
             "item/fileChange/requestApproval" => Some(self.file_question(params, known)),
             "item/commandExecution/requestApproval" => {
                 let command = params["command"].as_str().map(unwrapped);
-                let asked = command.map(|command| Question {
-                    tool: "command".to_owned(),
-                    action: Action::Run { command },
-                });
+                let asked = command.map(|command| Question::new("command".to_owned(), Action::Run { command }));
                 asked.or(known)
             }
             _ => None,
@@ -96,17 +93,13 @@ impl AppServer {
 
     /// An edit, or the wish to be granted a whole directory.
     fn file_question(&self, params: &Value, known: Option<Question>) -> Question {
-        let granted = params["grantRoot"].as_str().map(|root| Question {
-            tool: "edit".to_owned(),
-            action: Action::Write {
-                paths: vec![root.to_owned()],
-            },
+        let granted = params["grantRoot"].as_str().map(|root| {
+            let paths = vec![root.to_owned()];
+            Question::new("edit".to_owned(), Action::Write { paths })
         });
-        granted.or(known).unwrap_or_else(|| Question {
-            tool: "edit".to_owned(),
-            action: Action::Other {
-                tool: "edit of unnamed files".to_owned(),
-            },
+        granted.or(known).unwrap_or_else(|| {
+            let tool = "edit of unnamed files".to_owned();
+            Question::new("edit".to_owned(), Action::Other { tool })
         })
     }
 
@@ -168,7 +161,7 @@ fn question(item: &Value) -> Option<Question> {
         _ => return None,
     };
     let tool = tool.to_owned();
-    Some(Question { tool, action })
+    Some(Question::new(tool, action))
 }
 
 fn changed(item: &Value) -> Vec<String> {

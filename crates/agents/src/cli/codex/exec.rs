@@ -88,7 +88,7 @@ fn question(item: &Value) -> Option<Question> {
         _ => return None,
     };
     let tool = tool.to_owned();
-    Some(Question { tool, action })
+    Some(Question::new(tool, action))
 }
 
 fn changed(item: &Value) -> Vec<String> {

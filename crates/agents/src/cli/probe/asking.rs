@@ -143,6 +143,7 @@ impl<'a> Asking<'a> {
             pricing: None,
             metered: false,
             record: None,
+            environment: String::new(),
             disk: 0,
             slot: &seat,
         })

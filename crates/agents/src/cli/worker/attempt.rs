@@ -292,6 +292,7 @@ impl Course<'_> {
             pricing: agent.around.pricing,
             metered: self.access.is_metered(),
             record: Some(self.folder),
+            environment: agent.environment(self.grants.trust, self.home.path()),
             disk: agent.config.disk_bytes,
             slot: self.slot,
         });

@@ -107,6 +107,7 @@ async fn ask(
         pricing: agent.around.pricing,
         metered: access.is_metered(),
         record: Some(&job.artefacts),
+        environment: String::new(),
         disk: agent.config.disk_bytes,
         slot: &seat,
     });

@@ -9,7 +9,7 @@ impl Rules {
     /// # Errors
     /// [`BadPolicy::Example`] is the first that comes out otherwise.
     pub(in crate::policy) fn try_examples(&self, own: &Self, origin: &str) -> Result<(), BadPolicy> {
-        for rule in own.described() {
+        for rule in own.ruled() {
             let must = rule.matches.iter().map(|example| (example, true));
             let must_not = rule.not_match.iter().map(|example| (example, false));
             for (example, wanted) in must.chain(must_not) {
