@@ -39,6 +39,17 @@ pub struct Health {
     pub store: String,
     /// Since it started.
     pub uptime_seconds: u64,
+    /// The runs that it drives.
+    pub runs: Lengths,
+}
+
+/// How many runs a server drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lengths {
+    /// At work; those that wait for a person do not count.
+    pub at_work: usize,
+    /// Waiting for a place.
+    pub queued: usize,
 }
 
 /// The server, and who asks.

@@ -127,6 +127,8 @@ pub struct Config {
     pub workflows: PathBuf,
     /// Where the server listens.
     pub listen: SocketAddr,
+    /// Runs that one server drives at once; more wait.
+    pub runs_at_once: usize,
     layers: Layers,
 }
 
@@ -207,6 +209,7 @@ impl Config {
             workflows: sources.path().with_file_name("workflows"),
             policy: sources.policy(),
             listen: get.address("server.listen"),
+            runs_at_once: get.number("server.runs_at_once"),
             layers: Layers::default(),
         }
     }

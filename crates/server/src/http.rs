@@ -22,6 +22,7 @@ mod reply;
 mod rules;
 mod runs;
 mod server;
+mod shown;
 mod socket;
 mod websocket;
 mod workers;
@@ -33,7 +34,7 @@ use crate::{
     App,
     config::Sources,
     host::Host,
-    stream::{tail::Tail, view::Views},
+    stream::{rows::Rows, tail::Tail, view::Views},
 };
 use axum::{Router, middleware};
 use maestria_kernel::{At, ledger::Ledger};
@@ -46,8 +47,10 @@ pub(crate) struct Shared {
     pub(crate) sources: Sources,
     pub(crate) books: Arc<dyn Ledger>,
     pub(crate) tail: Arc<Tail>,
+    pub(crate) rows: Arc<Rows>,
     pub(crate) views: Views,
-    pub(crate) host: Host,
+    pub(crate) gallery: shown::Gallery,
+    pub(crate) host: Arc<Host>,
     pub(crate) access: Access,
     /// Room for conversations, which stay open.
     pub(crate) lines: Arc<tokio::sync::Semaphore>,

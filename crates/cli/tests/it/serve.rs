@@ -2,6 +2,7 @@
 
 mod access;
 mod lines;
+mod queue;
 mod scene;
 
 use crate::process::run;

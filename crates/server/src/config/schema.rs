@@ -60,6 +60,7 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
     ("shares.codex", Kind::Band, "[10, 20]"),
     ("shares.gemini", Kind::Band, "[40, 50]"),
     ("server.listen", Kind::Text, "\"127.0.0.1:8090\""),
+    ("server.runs_at_once", Kind::Number, "4"),
     ("store.path", Kind::Text, ""),
     (
         "target.env_files",

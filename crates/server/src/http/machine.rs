@@ -15,7 +15,7 @@ use axum::{
 };
 use maestria_api::{
     Page,
-    meta::{ConfiguredAgent, Health, Meta, Role, Setting, Settings, SignIn, SignedIn},
+    meta::{ConfiguredAgent, Health, Lengths, Meta, Role, Setting, Settings, SignIn, SignedIn},
     problem::Code,
     run::Nothing,
 };
@@ -32,11 +32,13 @@ pub(super) async fn health(shared: State, headers: HeaderMap) -> Answer {
         (false, Some(_)) => "degraded",
         (false, None) => "ok",
     };
+    let (at_work, queued) = shared.host.lengths();
     let health = Health {
         status: status.to_owned(),
         version: VERSION.to_owned(),
         store: trouble.unwrap_or_else(|| "ok".to_owned()),
         uptime_seconds: shared.started.elapsed().as_secs(),
+        runs: Lengths { at_work, queued },
     };
     reply::json(&headers, &health)
 }
@@ -55,7 +57,7 @@ pub(super) async fn meta(shared: State, headers: HeaderMap, Extension(caller): E
         version: VERSION.to_owned(),
         started_at: shared.started_at,
         now: crate::now(),
-        number: shared.app.engine.store().newest().await?,
+        number: shared.rows.newest().await?,
         name: caller.name,
         role: caller.role,
         features: vec!["gateway".to_owned()],

@@ -5,7 +5,7 @@ use crate::{
     App, AppError,
     config::{Config, Sources},
     host::{Host, Hosting},
-    stream::{tail::Tail, view::Views},
+    stream::{rows::Rows, tail::Tail, view::Views},
 };
 use axum::Router;
 use hyper_util::{
@@ -99,11 +99,14 @@ impl Server {
         let note = note(&app.config);
         let store = app.engine.store();
         let (stopping, stopped) = watch::channel(false);
+        let rows = Arc::new(Rows::new(store.clone()));
         let shared = Shared {
             books: crate::gateway::books(&app.config).await?,
             tail: Tail::open(store.clone()).await.map_err(AppError::from)?,
-            views: Views::new(store),
-            host: Host::new(app.clone(), hosting),
+            views: Views::new(store, rows.clone()),
+            gallery: super::shown::Gallery::default(),
+            host: Arc::new(Host::new(app.clone(), rows.clone(), hosting)),
+            rows,
             access: Access::open(&app.config)?,
             lines: Arc::new(Semaphore::new(MOST_LINES)),
             repeats: super::guard::Repeats::default(),
@@ -157,7 +160,11 @@ impl Server {
         if let Some(door) = self.door {
             work.spawn(door.serve(self.shared.clone()));
         }
-        self.shared.host.resume().await;
+        work.spawn(self.shared.host.clone().serve());
+        let app = self.shared.app.clone();
+        if self.shared.host.takes_runs() {
+            work.spawn(async move { app.audited.follow_beside().await });
+        }
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut connections = JoinSet::new();
         tokio::pin!(stop);
@@ -193,6 +200,7 @@ impl Server {
         }
         connections.shutdown().await;
         work.shutdown().await;
+        self.shared.app.audited.follow().await;
         // Another server may have taken the place meanwhile; its note stays.
         if std::fs::read_to_string(&self.note).is_ok_and(|noted| noted == address) {
             let _ = std::fs::remove_file(&self.note);
