@@ -43,7 +43,7 @@ fn lengths(scene: &Scene) -> (u64, u64) {
 
 #[test]
 fn more_runs_than_places_wait_their_turn_and_take_commands_at_once() {
-    let mut scene = one_place(&json!([{"hang": true}]));
+    let mut scene = one_place(&json!(["hang"]));
     let runs: Vec<String> = ["one", "two", "three", "four"].map(|text| submit(&scene, text)).into();
     until("the first is at work", &scene, || {
         state(&scene, &runs[0]) == "executing"
