@@ -79,6 +79,7 @@ impl Planning {
                     run: Some(job.run),
                     task: None,
                     agent: Some(name.clone()),
+                    project: job.request.project(),
                     budget: job.request.budget,
                 },
                 model: model.clone(),

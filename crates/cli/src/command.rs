@@ -137,7 +137,9 @@ pub(crate) fn execute(args: Args) -> Done {
         Verb::Audit { verb } => audit::execute(&context, verb.as_ref()),
         Verb::Route(args) => route::execute(&context, args),
         Verb::Secrets { verb } => secrets::execute(&context, verb),
-        Verb::Models { verb } => models::execute(&context, verb.as_ref()),
+        Verb::Models { verb } if !matches!(verb, Some(models::Models::Train(_))) => {
+            models::execute(&context, verb.as_ref())
+        }
         verb => {
             let mut builder = tokio::runtime::Builder::new_multi_thread();
             if !matches!(verb, Verb::Gateway(_) | Verb::Serve(_)) {
@@ -185,6 +187,9 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Usage(args) => usage::execute(context, args).await,
         Verb::Budget { verb } => budget::execute(context, verb.as_ref()).await,
         Verb::Keys { verb } => keys::execute(context, verb).await,
+        Verb::Models {
+            verb: Some(models::Models::Train(args)),
+        } => models::train(context, &args).await,
         Verb::Config { .. }
         | Verb::Audit { .. }
         | Verb::Policy { .. }

@@ -212,6 +212,7 @@ async fn review(ports: &Ports, run: &Run, id: maestria_kernel::ReviewId, observe
                 checkout,
                 diff,
                 artefacts: PathBuf::from(&request.workspace).join("reviews").join(id.to_string()),
+                project: request.project(),
                 budget: run.budget,
             };
             let opinion = ports.agents.review(job, observer).await;

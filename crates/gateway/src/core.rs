@@ -5,7 +5,7 @@ use crate::{
     catalogue::{Catalogue, Price},
     lane::{Balance, Lane, LaneStatus, Turns},
     provider::{ConfigError, Provider, ProviderConfig, http::Client},
-    route::Route,
+    route::{Route, Weights},
 };
 use maestria_kernel::At;
 use std::{
@@ -28,6 +28,8 @@ pub struct Setup {
     pub catalogue: Catalogue,
     /// Where names lead that are no models; `default` is where `auto` leads.
     pub routes: BTreeMap<String, Route>,
+    /// What makes a request seem hard.
+    pub weights: Weights,
 }
 
 impl Default for Setup {
@@ -37,6 +39,7 @@ impl Default for Setup {
             balance: Balance::default(),
             catalogue: Catalogue::built_in().clone(),
             routes: BTreeMap::new(),
+            weights: Weights::BUILT_IN,
         }
     }
 }
@@ -49,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) balance: Balance,
     pub(crate) client: Client,
     pub(crate) catalogue: Catalogue,
+    pub(crate) weights: Weights,
     /// The context of the model that holds least.
     pub(crate) least_context: u64,
     routes: BTreeMap<String, Route>,
@@ -74,6 +78,7 @@ impl Core {
             balance: setup.balance,
             client: Client::default(),
             catalogue: setup.catalogue,
+            weights: setup.weights,
             least_context: u64::MAX,
             routes: setup.routes,
         };

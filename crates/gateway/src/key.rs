@@ -120,6 +120,7 @@ impl Who {
             run: caller.run.map(|run| run.to_string()),
             task: caller.task.map(|task| task.to_string()),
             agent: caller.agent.as_ref().map(ToString::to_string),
+            project: caller.project.clone(),
             run_budget: caller.budget,
             ..Self::default()
         }

@@ -38,5 +38,7 @@ pub use lane::{Balance, LaneStatus};
 pub use limit::Rate;
 pub use pass::{Issued, PassFor};
 pub use provider::{ConfigError, Patience, ProviderConfig};
-pub use route::{Candidate, Decision, Lost, Policy, Route, Wish};
+pub use route::{
+    Candidate, Decision, Difficulty, Example, Losses, Lost, Policy, Route, TooFew, Trained, Weights, Wish, train,
+};
 pub use service::{Auth, OnLoss, Outside, Rules, Service};

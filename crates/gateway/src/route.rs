@@ -4,9 +4,14 @@
 //! models that meet the hard needs of the request are scored by how good they are at this kind of request, what the
 //! call is expected to cost (a warm prompt cache included), how fast they answered lately and whether they are well.
 
+mod difficulty;
 pub(crate) mod features;
 mod score;
+mod training;
 mod warm;
+
+pub use difficulty::{Difficulty, Weights};
+pub use training::{Example, Losses, TooFew, Trained, train};
 
 pub(crate) use features::Features;
 pub(crate) use warm::Warm;
@@ -175,7 +180,7 @@ pub(crate) fn explain(core: &Core, warm: &Warm, wish: &Wish) -> Result<Decision,
         wish.prompt.len() as u64 / 4
     };
     let input = wish.context.max(said);
-    let mut features = Features::of_text(&wish.prompt, &wish.system, input);
+    let mut features = Features::of_text(&core.weights, &wish.prompt, &wish.system, input);
     (features.tools, features.vision, features.json) = (wish.tools, wish.vision, wish.json);
     features.max_output = wish.max_tokens;
     decide(core, warm, &wish.route, || features)

@@ -306,10 +306,16 @@ impl Service {
     fn decide(&self, question: &Question, who: &Who) -> Result<Decision, Fault> {
         let mut unreadable = None;
         let features = || match question.ask() {
-            Ok(ask) => Features::of(&ask, question.body.len(), question.counted(), &who.client),
+            Ok(ask) => Features::of(
+                &self.core.weights,
+                &ask,
+                question.body.len(),
+                question.counted(),
+                &who.client,
+            ),
             Err(error) => {
                 unreadable = Some(error);
-                Features::of_text("", "", question.body.len() as u64 / 4)
+                Features::of_text(&self.core.weights, "", "", question.body.len() as u64 / 4)
             }
         };
         let mut decided = route::decide(&self.core, &self.warm, &question.model, features);
@@ -329,8 +335,14 @@ impl Service {
     /// Where a question goes that asks for a model which nobody serves, when another may stand in for it.
     fn decide_for(&self, stand_in: &str, question: &Question, who: &Who) -> Result<Decision, Lost> {
         let features = || match question.ask() {
-            Ok(ask) => Features::of(&ask, question.body.len(), question.counted(), &who.client),
-            Err(_) => Features::of_text("", "", question.body.len() as u64 / 4),
+            Ok(ask) => Features::of(
+                &self.core.weights,
+                &ask,
+                question.body.len(),
+                question.counted(),
+                &who.client,
+            ),
+            Err(_) => Features::of_text(&self.core.weights, "", "", question.body.len() as u64 / 4),
         };
         let decision = route::decide(&self.core, &self.warm, stand_in, features)?;
         let asked = &question.model;
@@ -354,7 +366,13 @@ impl Service {
             && self.core.route_named(&question.model).is_some()
             && let Ok(ask) = question.ask()
         {
-            let features = Features::of(&ask, question.body.len(), question.counted(), &who.client);
+            let features = Features::of(
+                &self.core.weights,
+                &ask,
+                question.body.len(),
+                question.counted(),
+                &who.client,
+            );
             self.warm.note(features.conversation, target.clone(), features.input);
         }
     }

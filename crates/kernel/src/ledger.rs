@@ -214,6 +214,8 @@ pub enum UsageBy {
     Agent,
     /// Client key.
     Client,
+    /// Project.
+    Project,
     /// Provider.
     Provider,
     /// Provider and model.
@@ -224,11 +226,12 @@ pub enum UsageBy {
 
 impl UsageBy {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Run,
         Self::Task,
         Self::Agent,
         Self::Client,
+        Self::Project,
         Self::Provider,
         Self::Model,
         Self::Day,
@@ -241,6 +244,7 @@ impl UsageBy {
             Self::Task => "task",
             Self::Agent => "agent",
             Self::Client => "client",
+            Self::Project => "project",
             Self::Provider => "provider",
             Self::Model => "model",
             Self::Day => "day",

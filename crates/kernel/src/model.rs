@@ -130,6 +130,9 @@ pub struct Caller {
     /// The agent.
     #[serde(default)]
     pub agent: Option<AgentName>,
+    /// The project: the name of the folder that the run works on.
+    #[serde(default)]
+    pub project: Option<String>,
     /// The most that the run may cost in all, as it stands now.
     #[serde(default)]
     pub budget: Option<Cost>,

@@ -287,6 +287,8 @@ pub struct ReviewJob {
     pub diff: String,
     /// Where artefacts of the review are kept.
     pub artefacts: PathBuf,
+    /// The project it counts for ([`Request::project`]).
+    pub project: Option<String>,
     /// The most that the run may cost in all, as it stands now.
     pub budget: Option<Cost>,
 }

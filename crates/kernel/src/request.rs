@@ -36,6 +36,14 @@ pub struct Request {
     pub by: String,
 }
 
+impl Request {
+    /// The project that its calls count for: the name of the target folder, nothing for a root.
+    pub fn project(&self) -> Option<String> {
+        let name = std::path::Path::new(&self.target).file_name()?;
+        Some(name.to_string_lossy().into_owned())
+    }
+}
+
 /// Why a task text is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadTask {

@@ -319,7 +319,7 @@ impl App {
 }
 
 /// A folder only its owner can look into.
-fn make_private(folder: &Path) -> Result<(), AppError> {
+pub(crate) fn make_private(folder: &Path) -> Result<(), AppError> {
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
     made.map_err(|source| AppError::Folder {
         path: folder.to_owned(),

@@ -2,6 +2,7 @@
 //! process.
 
 mod in_house;
+pub mod lessons;
 mod owner;
 pub mod vault;
 pub(crate) mod way;
@@ -13,7 +14,8 @@ use crate::{
     config::Config,
 };
 pub use maestria_gateway::{
-    Advice, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Wish, advise,
+    Advice, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Weights, Wish,
+    advise,
     key::{KeyError, create as create_key},
 };
 use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rate, Rules, Server, Service, Setup};
@@ -43,6 +45,7 @@ pub fn setup(config: &Config, options: &Options) -> Result<Setup, AppError> {
         balance: config.gateway.balance,
         catalogue: catalogue(config)?,
         routes,
+        weights: lessons::kept(config)?.map_or(Weights::BUILT_IN, |kept| kept.weights),
     })
 }
 

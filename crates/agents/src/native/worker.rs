@@ -167,6 +167,7 @@ impl NativeWorker {
                 run: Some(job.run),
                 task: Some(job.task.id),
                 agent: Some(self.name.clone()),
+                project: job.request.project(),
                 budget: job.budget,
             },
         };
@@ -347,6 +348,7 @@ impl Worker for NativeWorker {
                     run: Some(job.run),
                     task: job.task,
                     agent: Some(self.name.clone()),
+                    project: job.project.clone(),
                     budget: job.budget,
                 },
             };

@@ -71,6 +71,7 @@ fn the_prompt_holds_the_change_as_data_and_no_open_places() {
         checkout: "/tmp/checkout".into(),
         diff: "+let x = \"{{purpose}}\";".to_owned(),
         artefacts: "/tmp/artefacts".into(),
+        project: None,
         budget: None,
     };
     let text = prompt(&job, false);

@@ -243,6 +243,7 @@ impl Stage {
             checkout: self.worktree.clone(),
             diff: "+x".to_owned(),
             artefacts: self.workspace.join("reviews/r1"),
+            project: None,
             budget: None,
         }
     }

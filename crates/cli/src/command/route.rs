@@ -3,7 +3,7 @@
 use super::{Context, Done, Failure, lists::print_json};
 use crate::{exit::Exit, render};
 use clap::{Args as ClapArgs, ValueEnum};
-use maestria_server::gateway::{Decision, Gateway, Wish, sample, setup};
+use maestria_server::gateway::{Decision, Gateway, Wish, lessons, sample, setup};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Need {
@@ -76,6 +76,12 @@ pub(super) fn execute(context: &Context, args: Route) -> Done {
     println!("confidence {:.2}", decision.confidence);
     if args.explain {
         println!("\n{}", render::columns(&candidates(&decision)));
+        if let Some(trained) = lessons::kept(&config)? {
+            println!(
+                "\nwhat is hard was learned from {} examples on {} (`maestria models train`)",
+                trained.examples, trained.trained
+            );
+        }
     }
     Ok(Exit::Ok)
 }

@@ -192,3 +192,77 @@ fn a_route_is_explained_without_any_provider() {
     let left = run(home.path(), &["gateway"]);
     assert!(left.code == 1 && left.err.contains("[providers.NAME]"), "{}", left.err);
 }
+
+#[test]
+fn what_is_hard_is_learned_and_forgotten() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path();
+    let difficulty = || {
+        let told = run(home, &["route", "Explain the frobnicator???", "--json"]);
+        let told: serde_json::Value = serde_json::from_str(&told.out).unwrap();
+        told["difficulty"].as_f64().unwrap()
+    };
+    let before = difficulty();
+    let few = run(home, &["models", "train"]);
+    assert!(few.code == 1 && few.err.contains("there are 0 examples"), "{}", few.err);
+
+    // What is asked with question marks never went well, all else did.
+    let line = |n: usize| {
+        let (prompt, well) = if n.is_multiple_of(2) {
+            ("how so???", false)
+        } else {
+            ("do it", true)
+        };
+        serde_json::json!({"prompt": prompt, "model": "p/gpt-4o-mini", "well": well}).to_string() + "\n"
+    };
+    let file = home.join("examples.jsonl");
+    std::fs::write(&file, (0..100).map(line).collect::<String>()).unwrap();
+    let from = file.to_str().unwrap();
+    let tried = run(home, &["models", "train", "--from", from, "--dry-run"]);
+    assert!(
+        tried.code == 0 && tried.out.contains("nothing is kept"),
+        "{}{}",
+        tried.out,
+        tried.err
+    );
+    assert!((difficulty() - before).abs() < 1e-9);
+    let learned = run(home, &["models", "train", "--from", from]);
+    assert!(
+        learned.code == 0 && learned.out.contains("kept in"),
+        "{}{}",
+        learned.out,
+        learned.err
+    );
+    assert!(difficulty() > before + 0.2, "{} {before}", difficulty());
+    let explained = run(home, &["route", "x", "--explain"]).out;
+    assert!(explained.contains("learned from 100 examples"), "{explained}");
+
+    let kept = learned
+        .out
+        .lines()
+        .find_map(|line| line.strip_prefix("kept in "))
+        .unwrap()
+        .to_owned();
+    std::fs::write(&kept, "trained = 1").unwrap();
+    let broken = run(home, &["route", "x"]);
+    assert!(
+        broken.code != 0 && broken.err.contains(&kept) && broken.err.contains("models train"),
+        "{}",
+        broken.err
+    );
+    assert_eq!(
+        run(home, &["models", "train", "--from", from]).code,
+        0,
+        "a broken file is written anew"
+    );
+    assert_eq!(run(home, &["models", "train", "--reset"]).code, 0);
+    assert!((difficulty() - before).abs() < 1e-9);
+
+    std::fs::write(&file, "{\"prompt\": \"x\", \"well\": true}").unwrap();
+    let wrong = run(home, &["models", "train", "--from", from]);
+    assert!(
+        wrong.code == 1 && wrong.err.contains("line 1") && wrong.err.contains("model"),
+        "{}",
+        wrong.err
+    );
+}

@@ -160,6 +160,13 @@ async fn a_worker_gets_a_key_of_its_own_and_every_token_is_counted_once() {
         Some("$0.00"),
         "nothing is held any more: {budget}"
     );
+    let taught = scene.run(&["models", "train"]);
+    assert!(
+        taught.out.contains("1 examples from runs"),
+        "the task is one: {}{}",
+        taught.out,
+        taught.err
+    );
     let seen = scene.made("seen.txt");
     assert!(seen.contains("ANTHROPIC_API_KEY=mk_") && seen.contains("ANTHROPIC_BASE_URL=http://127.0.0.1:"));
     let kept = fs::read_to_string(scene.home().join("config.toml")).unwrap();
@@ -198,6 +205,30 @@ async fn a_run_without_money_is_refused_before_the_call_and_asks_a_person() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_run_spends_counts_for_its_project() {
+    let server = ModelServer::start().await;
+    let scene = Scene::new(&server, &fake(&busy()), "");
+    let words = "run|Make a file|--target|app|--workflow|solo|--agents|claude";
+    let words: Vec<&str> = words.split('|').collect();
+    assert_eq!(scene.run(&words).code, 0);
+    let usage = scene.run(&["usage", "--by", "project", "--csv"]).out;
+    assert!(usage.lines().any(|line| line.starts_with("app,2,")), "{usage}");
+
+    let poor = Scene::new(&server, &fake(&busy()), "[budget.project]\ndefault = 0.000001");
+    let asked = server.asked();
+    poor.run(&words);
+    assert_eq!(server.asked(), asked, "nothing was spent");
+    let refused = poor.events("budget.refused");
+    assert!(
+        refused[0]["because"]
+            .as_str()
+            .unwrap()
+            .contains("budget of project app"),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn never_means_never_and_is_told() {
     let server = ModelServer::start().await;
     let scene = Scene::new(&server, &fake(&busy()), "workers = \"never\"");
@@ -217,6 +248,8 @@ async fn never_means_never_and_is_told() {
     assert_eq!(server.asked(), 0);
     let calls = scene.events("model.called");
     assert!(calls.iter().all(|call| call["model"] == "fake-model"), "{calls:?}");
+    let usage = scene.run(&["usage", "--by", "project", "--csv"]).out;
+    assert!(usage.lines().any(|line| line.starts_with("app,")), "{usage}");
     let wrong = Scene::new(&server, "", "workers = \"sometimes\"").run(&["agents"]);
     assert!(
         wrong.code == 1 && wrong.err.contains("gateway.workers"),

@@ -1,8 +1,6 @@
 //! What a request needs and how hard it seems: a few features of the prompt, no model call.
-//!
-//! The difficulty is a logistic function of the features below. Its weights are set by hand, after what tends to send
-//! people back to a stronger model; they need no training and no data.
 
+use super::difficulty::{Signs, Weights, hits};
 use crate::{
     tokens::Counted,
     wire::{
@@ -96,51 +94,9 @@ const REVIEW: &[&str] = &[
     "verdict",
     "assess",
 ];
-const HARD: &[&str] = &[
-    "prove",
-    "lemma",
-    "theorem",
-    "concurren",
-    "deadlock",
-    "race condition",
-    "distributed",
-    "architect",
-    "refactor",
-    "optimi",
-    "algorithm",
-    "complexity",
-    "security",
-    "vulnerab",
-    "migrat",
-    "debug",
-    "root cause",
-    "why does",
-    "trade-off",
-    "consisten",
-    "invariant",
-    "transaction",
-    "performance",
-    "design",
-];
-const EASY: &[&str] = &[
-    "hello",
-    "thanks",
-    "typo",
-    "title",
-    "summari",
-    "translate",
-    "rename",
-    "format",
-    "what is",
-    "list the",
-    "spell",
-    "capital of",
-    "yes or no",
-];
-
 impl Features {
     /// The features of a request of `bytes` bytes, whose tokens may have been counted.
-    pub(crate) fn of(ask: &Ask, bytes: usize, counted: Option<Counted>, client: &str) -> Self {
+    pub(crate) fn of(weights: &Weights, ask: &Ask, bytes: usize, counted: Option<Counted>, client: &str) -> Self {
         let said = ask
             .turns
             .iter()
@@ -152,14 +108,14 @@ impl Features {
         let parts = || ask.turns.iter().flat_map(|t| &t.parts);
         let input = counted.map_or((bytes as u64).div_ceil(4), |counted| counted.tokens);
         let said = lower(last);
-        let mut features = Self::of_lower(&said, &system, input);
+        let results = parts().filter(|p| matches!(p, Part::Result { .. })).count();
+        let signs = Signs::of(&said, input, results, ask.tools.len());
+        let mut features = Self::bare(kind(&said, &lower(&system)), weights.difficulty(&signs), input);
         features.counted = counted;
         features.tools = !ask.tools.is_empty();
         features.vision = parts().any(|p| matches!(p, Part::Media { .. }));
         features.json = matches!(ask.format, Format::Schema { .. });
         features.max_output = ask.max_tokens;
-        let results = parts().filter(|p| matches!(p, Part::Result { .. })).count();
-        features.difficulty = difficulty(&said, features.input, results, ask.tools.len());
         let mut hasher = DefaultHasher::new();
         let first = ask.turns.first().and_then(|t| t.parts.iter().find_map(Part::as_text));
         (client, &system, first).hash(&mut hasher);
@@ -168,15 +124,16 @@ impl Features {
     }
 
     /// The features of a bare prompt.
-    pub(crate) fn of_text(prompt: &str, system: &str, input: u64) -> Self {
-        Self::of_lower(&lower(prompt), system, input)
+    pub(crate) fn of_text(weights: &Weights, prompt: &str, system: &str, input: u64) -> Self {
+        let said = lower(prompt);
+        let difficulty = weights.difficulty(&Signs::of(&said, input, 0, 0));
+        Self::bare(kind(&said, &lower(system)), difficulty, input)
     }
 
-    /// The features of a prompt of which [`lower`] was taken.
-    fn of_lower(prompt: &str, system: &str, input: u64) -> Self {
+    const fn bare(kind: Kind, difficulty: f64, input: u64) -> Self {
         Self {
-            kind: kind(prompt, &lower(system)),
-            difficulty: difficulty(prompt, input, 0, 0),
+            kind,
+            difficulty,
             tools: false,
             vision: false,
             json: false,
@@ -194,8 +151,9 @@ impl Features {
     }
 }
 
-/// The beginning and the end of a text, in small letters: what is wanted stands at one of them.
-fn lower(text: &str) -> String {
+/// The beginning and the end of a text, in small letters: what is wanted stands at one of them, and a long text takes no
+/// longer than a short one.
+pub(super) fn lower(text: &str) -> String {
     if text.len() <= LOOKED_AT {
         return text.to_lowercase();
     }
@@ -210,10 +168,6 @@ fn lower(text: &str) -> String {
     format!("{} {}", &text[..end], &text[start..]).to_lowercase()
 }
 
-fn hits(text: &str, words: &[&str]) -> u32 {
-    words.iter().map(|word| u32::from(text.contains(word))).sum()
-}
-
 /// The kind whose words occur most; the prompt counts for more than the system prompt.
 fn kind(prompt: &str, system: &str) -> Kind {
     let score = |words: &[&str]| 2 * hits(prompt, words) + hits(system, words);
@@ -226,19 +180,4 @@ fn kind(prompt: &str, system: &str) -> Kind {
     let best = scores.into_iter().rev().max_by_key(|(score, _)| *score);
     best.filter(|(score, _)| *score > 0)
         .map_or(Kind::Chat, |(_, kind)| kind)
-}
-
-/// Of a prompt of which [`lower`] was taken, so that a long one takes no longer than a short one.
-fn difficulty(text: &str, input: u64, results: usize, tools: usize) -> f64 {
-    let count = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
-    let long = (count(input) / 1_000.0).ln_1p();
-    let code = f64::from(u32::try_from(text.matches("```").count()).unwrap_or(0).min(6));
-    let questions = f64::from(u32::try_from(text.matches('?').count()).unwrap_or(0).min(4));
-    let z = -1.4 + 0.80 * f64::from(hits(text, HARD).min(4)) - 0.90 * f64::from(hits(text, EASY).min(3))
-        + 0.35 * long
-        + 0.15 * code
-        + 0.10 * questions
-        + 0.10 * count(results as u64).min(10.0)
-        + 0.05 * count(tools as u64).min(20.0);
-    1.0 / (1.0 + (-z).exp())
 }

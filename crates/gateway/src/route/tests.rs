@@ -1,4 +1,4 @@
-use super::{Features, Policy, Route, Warm, decide, features::Kind};
+use super::{Features, Policy, Route, Warm, Weights, decide, features::Kind};
 use crate::{
     core::{Core, Setup},
     provider::ProviderConfig,
@@ -41,16 +41,20 @@ fn kinds_and_difficulties_are_told_from_words() {
         ("Good morning!", Kind::Chat),
     ];
     for (prompt, kind) in table {
-        assert_eq!(Features::of_text(prompt, "", 10).kind, kind, "{prompt}");
+        assert_eq!(
+            Features::of_text(&Weights::BUILT_IN, prompt, "", 10).kind,
+            kind,
+            "{prompt}"
+        );
     }
-    let difficulty = |prompt: &str| Features::of_text(prompt, "", 10).difficulty;
+    let difficulty = |prompt: &str| Features::of_text(&Weights::BUILT_IN, prompt, "", 10).difficulty;
     let order = [
         "Thanks, fix the typo in the title",
         "Write a function that adds",
         "Prove that the algorithm has no race condition",
     ];
     assert!(difficulty(order[0]) < difficulty(order[1]) && difficulty(order[1]) < difficulty(order[2]));
-    let long = Features::of_text("x", "", 200_000).difficulty;
+    let long = Features::of_text(&Weights::BUILT_IN, "x", "", 200_000).difficulty;
     assert!(long > difficulty("x"));
 }
 
@@ -58,6 +62,7 @@ fn kinds_and_difficulties_are_told_from_words() {
 fn policies_differ_as_their_names_say() {
     let hard = || {
         Features::of_text(
+            &Weights::BUILT_IN,
             "Prove the lemma; refactor the distributed algorithm for performance",
             "",
             2_000,
@@ -66,7 +71,7 @@ fn policies_differ_as_their_names_say() {
     let chosen = |policy: &str| decide(&core(policy), &Warm::default(), "auto", hard).unwrap().model;
     assert_eq!(chosen("best"), "p/claude-opus-4-8");
     assert_eq!(chosen("cheapest"), "p/deepseek-chat");
-    let easy = || Features::of_text("Thanks! Translate this title", "", 50);
+    let easy = || Features::of_text(&Weights::BUILT_IN, "Thanks! Translate this title", "", 50);
     let cheapest = decide(&core("cheapest"), &Warm::default(), "auto", easy).unwrap();
     assert_eq!(cheapest.model, "home/llama", "{}", cheapest.reason);
     let balanced = decide(&core("balanced"), &Warm::default(), "auto", easy).unwrap();
@@ -109,7 +114,10 @@ fn a_decision_takes_no_time_to_speak_of() {
     let mut times: Vec<_> = (0..200)
         .map(|_| {
             let started = Instant::now();
-            decide(&core, &warm, "auto", || Features::of_text(&prompt, "You plan.", 1_000)).unwrap();
+            decide(&core, &warm, "auto", || {
+                Features::of_text(&Weights::BUILT_IN, &prompt, "You plan.", 1_000)
+            })
+            .unwrap();
             started.elapsed()
         })
         .collect();
@@ -133,7 +141,10 @@ fn a_persons_own_weights_count() {
         };
         setup.routes.insert("default".to_owned(), Route::Policy(policy));
         let core = Core::new(setup).unwrap();
-        decide(&core, &Warm::default(), "auto", || Features::of_text("hello", "", 500)).unwrap()
+        decide(&core, &Warm::default(), "auto", || {
+            Features::of_text(&Weights::BUILT_IN, "hello", "", 500)
+        })
+        .unwrap()
     };
     assert_eq!(own(1.0, 0.0).model, "p/claude-opus-4-8");
     let cheap = own(0.0, 1.0);
@@ -155,7 +166,10 @@ fn who_is_mostly_quick_and_sometimes_hangs_is_not_taken_for_quick() {
         core.lanes[0].succeeded(std::time::Duration::from_millis(300));
         core.lanes[1].succeeded(std::time::Duration::from_millis(if n % 10 == 0 { 9_000 } else { 200 }));
     }
-    let decision = decide(&core, &Warm::default(), "auto", || Features::of_text("hello", "", 500)).unwrap();
+    let decision = decide(&core, &Warm::default(), "auto", || {
+        Features::of_text(&Weights::BUILT_IN, "hello", "", 500)
+    })
+    .unwrap();
     assert_eq!(decision.model, "steady/m", "{}", decision.reason);
     assert!(decision.reason.contains("p95 9000 ms"), "{}", decision.reason);
 }

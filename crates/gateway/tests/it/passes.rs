@@ -14,6 +14,7 @@ fn caller(budget: Option<Cost>) -> Caller {
         run: Some(RunId::new(uuid::Uuid::from_u128(1))),
         task: Some(TaskId::new(uuid::Uuid::from_u128(2))),
         agent: Some(AgentName::new("claude")),
+        project: None,
         budget,
     }
 }

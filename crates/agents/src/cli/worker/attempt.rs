@@ -74,6 +74,7 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         run: Some(job.run),
         task: Some(job.task.id),
         agent: Some(agent.name.clone()),
+        project: job.request.project(),
         budget: job.budget,
     };
     let access = match agent.access(caller).await {

@@ -60,6 +60,7 @@ async fn ask(
         run: Some(job.run),
         task: job.task,
         agent: Some(agent.name.clone()),
+        project: job.project.clone(),
         budget: job.budget,
     };
     let access = agent.access(caller).await;

@@ -83,11 +83,12 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
     })
 }
 
-/// All calls of the books, and those that only the logs of runs know: of agents that do not use the gateway.
+/// All calls of the books, and those that only the logs of runs know: of agents that do not use the gateway. The project
+/// of those is the last part of their run's target.
 const CALLS: &str = "
     WITH calls AS (
         SELECT at, coalesce(run, '') AS run, coalesce(task, '') AS task, coalesce(agent, '') AS agent, client,
-               CASE provider WHEN '' THEN '' ELSE provider || '/' || model END AS model,
+               coalesce(project, '') AS project, CASE provider WHEN '' THEN '' ELSE provider || '/' || model END AS model,
                input, cached, output, cost, millis, outcome, code
         FROM gateway_calls WHERE at >= ?1 AND (?2 IS NULL OR run = ?2)
         UNION ALL
@@ -96,7 +97,10 @@ const CALLS: &str = "
                          WHERE d.run = c.run AND d.kind = 'task.dispatched' AND d.seq < c.seq
                                AND d.body ->> '$.task' = c.task
                          ORDER BY d.seq DESC LIMIT 1), ''),
-               'run', c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok', ''
+               'run',
+               coalesce((SELECT substr(r.target, 1 + length(rtrim(r.target, replace(r.target, '/', ''))))
+                         FROM runs r WHERE r.id = c.run), ''),
+               c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok', ''
         FROM model_calls c
         WHERE c.at >= ?1 AND (?2 IS NULL OR c.run = ?2)
               AND (SELECT e.body ->> '$.request' FROM events e WHERE e.run = c.run AND e.seq = c.seq) IS NULL)";
@@ -107,6 +111,7 @@ const fn group(by: UsageBy) -> &'static str {
         UsageBy::Task => "task",
         UsageBy::Agent => "agent",
         UsageBy::Client => "client",
+        UsageBy::Project => "project",
         UsageBy::Provider => "substr(model, 1, instr(model || '/', '/') - 1)",
         UsageBy::Model => "model",
         UsageBy::Day => "date(at / 1000, 'unixepoch')",

@@ -230,7 +230,7 @@ export type UsageLine = {
   p95_millis: number;
   p99_millis: number;
 };
-export type UsageBy = "run" | "task" | "agent" | "client" | "model" | "day";
+export type UsageBy = "run" | "task" | "agent" | "client" | "project" | "provider" | "model" | "day";
 export type UsageReport = Page<UsageLine> & { by: UsageBy; since: Moment; total: UsageLine };
 export type Budgets = {
   day: Micro | null;
