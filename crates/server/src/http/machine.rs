@@ -61,22 +61,22 @@ pub(super) async fn meta(shared: State, headers: HeaderMap, Extension(caller): E
         name: caller.name,
         role: caller.role,
         features: vec!["gateway".to_owned()],
-        listen: shared.listen.to_string(),
+        listen: shared.site.listen().to_string(),
     };
     reply::json(&headers, &meta)
 }
 
 /// `POST /sign-in`
 pub(super) async fn sign_in(shared: State, Body(body): Body<SignIn>) -> Answer {
-    let Some((token, end)) = shared.access.redeem(&body.code, crate::now()) else {
+    let Some(issued) = shared.access.redeem(&body.code, crate::now()) else {
         let what = "the code is used, older than ten minutes, or none of this server's";
         return Err(Refusal::new(Code::BadCode, what).hint("`maestria open` makes a new link"));
     };
     let answer = SignedIn {
-        token,
+        token: issued.credential,
         name: "dashboard".to_owned(),
         role: Role::Admin,
-        expires_at: Some(end),
+        expires_at: Some(issued.end),
     };
     reply::done(StatusCode::OK, &answer)
 }
