@@ -174,6 +174,10 @@ impl Server {
             started_at: crate::now(),
             stopping: stopped,
         };
+        // From now on who connects is heard, if a little later.
+        if let Err(error) = std::fs::write(&note, noted(&shared.site)) {
+            tracing::warn!(%error, file = %note.display(), "`maestria open` will not find this server");
+        }
         Ok(Self {
             listener,
             terms,
@@ -213,10 +217,6 @@ impl Server {
 
     /// Serves until `stop` is done.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let address = format!("{} {}", self.shared.site.near(), self.base());
-        if let Err(error) = std::fs::write(&self.note, &address) {
-            tracing::warn!(%error, file = %self.note.display(), "`maestria open` will not find this server");
-        }
         let router = routes(self.shared.clone());
         let mut work = JoinSet::new();
         work.spawn(self.shared.tail.clone().run());
@@ -271,7 +271,7 @@ impl Server {
             tracing::warn!(%error, "the use of keys could not be written down");
         }
         // Another server may have taken the place meanwhile; its note stays.
-        if std::fs::read_to_string(&self.note).is_ok_and(|noted| noted == address) {
+        if std::fs::read_to_string(&self.note).is_ok_and(|found| found == noted(&self.shared.site)) {
             let _ = std::fs::remove_file(&self.note);
         }
     }
@@ -280,6 +280,11 @@ impl Server {
 /// The file that says where the server of this store is.
 fn note(config: &Config) -> PathBuf {
     config.store.with_file_name("server.address")
+}
+
+/// Where a process of this machine reaches it, and what people are told.
+fn noted(site: &Site) -> String {
+    format!("{} {}", site.near(), site.base())
 }
 
 /// What the addresses of the server of this store begin with, if one runs.
