@@ -380,7 +380,7 @@ fn config(programs: &Path, places: &Places, mode: &str) -> String {
     format!(
         "[agents.claude]\ncommand = {}\nisolate_login = true\nenv = {{ FAKE_AGENT_AS = \"claude\", FAKE_AGENT_PLAN = {} }}\n\
          [agents.codex]\nenabled = false\n[agents.gemini]\nenabled = false\n\
-         [gateway]\nworkers = \"never\"\n[limits]\nretries = 1\n[checks]\ncommand = [\"true\"]\n\
+         [gateway]\nworkers = \"never\"\n[limits]\nretries = 1\nviolations = 0\n[checks]\ncommand = [\"true\"]\n\
          [store]\npath = {}\n[workspace]\nroot = {}\n[sandbox]\nmode = \"{mode}\"\n",
         serde_json::json!(programs.join("obey.sh")),
         serde_json::json!(plan.to_string()),

@@ -16,5 +16,6 @@ pub mod recovery;
 pub mod replay;
 pub mod review;
 pub mod roster;
+mod violation;
 mod walls;
 pub mod worktree;

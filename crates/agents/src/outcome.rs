@@ -79,6 +79,13 @@ pub enum Ended {
     Idle(Duration),
     /// It was stopped here because its time was up.
     Overtime(Duration),
+    /// It was stopped here because it had added so many bytes to the disk.
+    Overfull {
+        /// The most that it might.
+        limit: u64,
+        /// What it had added.
+        added: u64,
+    },
     /// It was stopped here because its stderr showed a problem it would not get over.
     OnSign(Box<Found>),
     /// It could not be started.
@@ -287,11 +294,18 @@ fn interrupted(evidence: &Evidence<'_>) -> Ruling {
     match evidence.ended {
         Ended::Idle(span) => timed_out(*span),
         Ended::Overtime(span) => overtime(*span),
+        Ended::Overfull { limit, added } => overfull(*limit, *added),
         Ended::OnSign(found) => by_problem((**found).clone()),
         Ended::Unknown | Ended::ByItself | Ended::Stopped | Ended::NotStarted(_) => {
             (Verdict::Interrupted, "the turn was interrupted".to_owned(), None)
         }
     }
+}
+
+fn overfull(limit: u64, added: u64) -> Ruling {
+    let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+    let reason = format!("it added {} MiB to the disk; it may add {} MiB", mib(added), mib(limit));
+    (Verdict::LimitReached, reason, None)
 }
 
 fn timed_out(span: Duration) -> Ruling {
@@ -352,6 +366,7 @@ fn vanished(evidence: &Evidence<'_>) -> Ruling {
         // An agent that is silent because it waits for its provider has a better name than "silent".
         Ended::Idle(span) => return behind().unwrap_or_else(|| timed_out(*span)),
         Ended::Overtime(span) => return behind().unwrap_or_else(|| overtime(*span)),
+        Ended::Overfull { limit, added } => return overfull(*limit, *added),
         Ended::Unknown | Ended::ByItself | Ended::NotStarted(_) => {}
     }
     let interrupted = seen.interrupted || exit.is_signalled();

@@ -193,6 +193,12 @@ impl Policy {
         inside.is_some_and(|inside| inside.components().any(|part| is_named(protected, part.as_os_str())))
     }
 
+    /// Whether a path in a worktree, relative to it, goes through such a name.
+    pub fn protects(&self, path: &Path) -> bool {
+        let protected = &self.rules().path.protected;
+        path.components().any(|part| is_named(protected, part.as_os_str()))
+    }
+
     fn is_secret(&self, full: &Path, place: &Place) -> bool {
         let secrets = self.rules().path.secret.iter().flat_map(|entry| homes(entry, place));
         secrets

@@ -9,6 +9,7 @@ pub mod meta;
 pub mod money;
 pub mod problem;
 pub mod run;
+pub mod violation;
 pub mod worker;
 
 use schemars::JsonSchema;

@@ -93,6 +93,8 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         verb: Option<Decisions>,
     },
+    /// What a run's workers did or tried that they may not.
+    Violations(Which),
     /// The agents.
     Agents {
         #[command(subcommand)]

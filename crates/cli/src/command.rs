@@ -21,6 +21,7 @@ pub(crate) mod secrets;
 pub(crate) mod serve;
 mod tail;
 pub(crate) mod usage;
+mod violations;
 
 use crate::{
     args::{Args, Verb},
@@ -177,6 +178,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Rerun { face, from } => control::rerun(context, &face, &from).await,
         Verb::Review(face) => control::review(context, &face).await,
         Verb::Decisions { verb } => decisions::execute(context, verb).await,
+        Verb::Violations(which) => violations::execute(context, &which).await,
         Verb::Agents { verb } => agents::execute(context, verb).await,
         Verb::Doctor(output) => doctor::execute(context, output.json).await,
         Verb::Gateway(args) => gateway::execute(context, args).await,

@@ -138,6 +138,14 @@ async fn dispatch(
             outcome: Box::new(outcome),
         });
     }
+    if let (true, Some(because)) = (recovering, &task.stopping) {
+        let outcome = Outcome::bare(Verdict::Interrupted, because.clone());
+        return Some(Command::Finish {
+            task: id,
+            attempt,
+            outcome: Box::new(outcome),
+        });
+    }
     // From the second attempt on, the author works on top of what others have brought in meanwhile.
     let onto = attempt > 1 && !recovering;
     let outcome = match ports.repository.open(run, id, onto).await {

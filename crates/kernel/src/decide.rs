@@ -7,6 +7,7 @@ mod control;
 mod decisions;
 mod gather;
 mod reviews;
+mod violations;
 
 use crate::{
     agent::Tier,
@@ -95,7 +96,10 @@ pub enum Refused {
 /// [`Refused`] when the command does not fit the run as it is.
 pub fn decide(run: &Run, command: &Command, now: At) -> Result<Vec<Event>, Refused> {
     if let Command::Observe { event } = command {
-        return gather::observe(run, event, now);
+        return match &**event {
+            Event::ViolationRecorded { task, violation, .. } => violations::record(run, *task, violation, now),
+            event => gather::observe(run, event, now),
+        };
     }
     let mut draft = Draft::new(run, now);
     handle(&mut draft, command)?;

@@ -51,6 +51,8 @@ pub enum Stuck {
     Checks,
     /// Its change holds what a person has to agree to.
     Consent,
+    /// Its worker did or tried too often what it may not.
+    Violations,
 }
 
 /// What a choice leads to.
@@ -192,6 +194,17 @@ pub fn options(about: &About) -> Vec<Opt> {
             opt(
                 Choice::Retry,
                 "let the author take it out, with your reason as guidance",
+            ),
+            opt(Choice::Skip, "leave this task and what needs it out"),
+            opt(Choice::Stop, "stop the run"),
+        ],
+        About::Task {
+            stuck: Stuck::Violations,
+            ..
+        } => vec![
+            opt(
+                Choice::Retry,
+                "go on with a fresh attempt, which is told what not to do",
             ),
             opt(Choice::Skip, "leave this task and what needs it out"),
             opt(Choice::Stop, "stop the run"),

@@ -93,6 +93,7 @@ pub fn effects(run: &Run, event: &Event) -> Vec<Effect> {
         }
         Event::TaskParked { until, .. } => vec![Effect::Wake { at: *until }],
         Event::ReviewRequested { review } => vec![Effect::Review { review: review.id }],
+        Event::TaskStopped { task, .. } => vec![Effect::Stop { task: *task }],
         Event::TaskMergeStarted { task } => vec![Effect::Merge { task: *task }],
         Event::RunRewound { .. } => vec![Effect::Rewind],
         Event::DecisionRequested { decision } => vec![Effect::Wake {

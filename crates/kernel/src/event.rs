@@ -17,6 +17,7 @@ use crate::{
     review::{Opinion, Review, Ruled},
     state::RunState,
     time::At,
+    violation::Violation,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -194,6 +195,13 @@ events! {
     };
     /// A task is left out.
     TaskSkipped "task.skipped" v 1 {
+        /// The task.
+        task: TaskId,
+        /// Why.
+        because: String,
+    };
+    /// A task's worker is being stopped; when it has ended, a person decides.
+    TaskStopped "task.stopped" v 1 {
         /// The task.
         task: TaskId,
         /// Why.
@@ -419,11 +427,20 @@ events! {
         of_run: bool,
     };
     /// A worker did or tried what it may not.
-    ViolationRecorded "violation.recorded" v 1 {
+    ViolationRecorded "violation.recorded" v 2 {
         /// The task.
         task: TaskId,
+        /// Who.
+        #[serde(default)]
+        agent: Option<AgentName>,
+        /// In which attempt.
+        #[serde(default)]
+        attempt: u16,
+        /// The how manieth of the task, from 1; 0 where a former version has not counted.
+        #[serde(default)]
+        count: u16,
         /// What.
-        violation: String,
+        violation: Box<Violation>,
     };
 }
 
@@ -492,7 +509,14 @@ pub fn read(kind: &str, version: u16, body: &str) -> Result<Event, Unreadable> {
     serde_json::from_value(upcast(kind, version, value)).map_err(shape)
 }
 
-/// Brings an old shape to today's. Every kind is at its first version so far.
-fn upcast(_kind: &str, _version: u16, body: Value) -> Value {
+/// Brings an old shape to today's.
+fn upcast(kind: &str, version: u16, mut body: Value) -> Value {
+    // Version 1 had one sentence, and knew of nothing but the limit of memory.
+    if (kind, version) == ("violation.recorded", 1)
+        && let Some(Value::String(sentence)) = body.get("violation").cloned()
+    {
+        let violation = Violation::new(crate::violation::Kind::Memory, "workers.memory", "worker", sentence);
+        body["violation"] = serde_json::to_value(violation).unwrap_or_default();
+    }
     body
 }

@@ -38,6 +38,7 @@ pub mod run;
 pub mod settle;
 pub mod state;
 pub mod time;
+pub mod violation;
 pub mod workflow;
 
 pub use command::Command;

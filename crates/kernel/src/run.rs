@@ -3,7 +3,7 @@
 use crate::{
     agent::{Agent, Tier},
     confidence::Confidence,
-    decision::{About, Answer, Choice, Decision},
+    decision::{About, Answer, Choice, Decision, Stuck},
     event::Event,
     finding::Validation,
     id::{AgentName, CommitId, DecisionId, ReviewId, RunId, Seq, SessionId, TaskId, TaskKey},
@@ -14,6 +14,7 @@ use crate::{
     review::{Review, Trigger},
     state::{Phase, RunState, TaskState, TaskStep},
     time::At,
+    violation::Violation,
     workflow::Workflow,
 };
 use schemars::JsonSchema;
@@ -61,7 +62,16 @@ pub struct Task {
     pub last_action: Option<String>,
     /// Violations recorded.
     pub violations: u16,
+    /// Those that no person has looked at yet, oldest first.
+    #[serde(default)]
+    pub offences: Vec<Violation>,
+    /// Why its worker is being stopped.
+    #[serde(default)]
+    pub stopping: Option<String>,
 }
+
+/// The most offences of a task that are kept.
+const OFFENCES: usize = 100;
 
 /// What became of a completed run's work.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -320,6 +330,7 @@ impl Run {
                     t.session.clone_from(session);
                     t.guidance.clone_from(guidance);
                     t.dispatched_at = Some(at);
+                    t.stopping = None;
                     t.last_action = Some(format!("dispatched to {agent}"));
                 });
             }
@@ -390,6 +401,10 @@ impl Run {
                 self.step(*task, TaskStep::Skip);
                 self.change(*task, |t| t.last_action = Some(because.clone()));
             }
+            Event::TaskStopped { task, because } => self.change(*task, |t| {
+                t.stopping = Some(because.clone());
+                t.last_action = Some(because.clone());
+            }),
             Event::TaskCancelled { task } => self.step(*task, TaskStep::Cancel),
             Event::TaskReset { task } => {
                 self.step(*task, TaskStep::Reset);
@@ -404,6 +419,8 @@ impl Run {
                     t.checks = None;
                     t.accepted = false;
                     t.violations = 0;
+                    t.offences.clear();
+                    t.stopping = None;
                 });
             }
             Event::RunRewound { .. } => {
@@ -482,7 +499,13 @@ impl Run {
                     self.change(*task, |t| t.usage += *usage);
                 }
             }
-            Event::ViolationRecorded { task, .. } => self.change(*task, |t| t.violations += 1),
+            Event::ViolationRecorded { task, violation, .. } => self.change(*task, |t| {
+                t.violations = t.violations.saturating_add(1);
+                // One that is heard of late has no worker any more.
+                if t.state == TaskState::Running && t.offences.len() < OFFENCES {
+                    t.offences.push((**violation).clone());
+                }
+            }),
             _ => {}
         }
     }
@@ -492,6 +515,21 @@ impl Run {
             return;
         };
         decision.answer = Some(answer.clone());
+        if let (
+            About::Task {
+                task,
+                stuck: Stuck::Violations,
+            },
+            Choice::Retry,
+        ) = (&decision.about, answer.choice)
+        {
+            // A fresh start: nothing is remembered of the worker that went too far.
+            let task = *task;
+            return self.change(task, |t| {
+                t.offences.clear();
+                t.session = None;
+            });
+        }
         if answer.choice == Choice::Accept {
             match decision.about {
                 About::Task { task, .. } => self.change(task, |t| t.accepted = true),
@@ -525,6 +563,8 @@ impl Run {
                 usage: Usage::default(),
                 last_action: None,
                 violations: 0,
+                offences: Vec::new(),
+                stopping: None,
             },
         );
     }

@@ -52,6 +52,8 @@ pub struct Limits {
     pub review_after_secs: u64,
     /// First wait before a retry, in milliseconds; doubles each time.
     pub backoff_millis: u64,
+    /// Violations of a task after which its worker is stopped and a person decides; 0: never.
+    pub violations: u16,
     /// A decision nobody makes expires after so many seconds.
     pub decision_expires_secs: u64,
 }
@@ -65,6 +67,7 @@ impl Default for Limits {
             confidence_percent: 70,
             review_after_secs: 15 * 60,
             backoff_millis: 2_000,
+            violations: 5,
             decision_expires_secs: 7 * 24 * 3600,
         }
     }

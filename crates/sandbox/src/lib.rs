@@ -36,6 +36,7 @@ mod walls;
 
 pub use layer::{Layer, Layers};
 pub use limits::{Backend, Enforced, Limits};
+pub use net::Stranger;
 pub use probe::{Abilities, Ability, probe, standing};
 pub use profile::{BadEndpoint, Demand, Endpoint, Network, Profile, Standing, Walls};
 pub use spawn::SpawnError;

@@ -5,10 +5,12 @@
 
 mod carry;
 mod proxy;
+mod strangers;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 pub(crate) use carry::Carriers;
+pub use strangers::Stranger;
 
 use crate::profile::{Endpoint, Network};
 

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::control::{Order, REPORT, Report};
 use crate::limits::Enforced;
 use crate::limits::cgroup::Groups;
-use crate::net::Carriers;
+use crate::net::{Carriers, Stranger};
 use crate::profile::Standing;
 use crate::spawn::{self, SpawnError};
 use crate::spec::{Spec, Tier};
@@ -43,7 +43,7 @@ pub struct Supervised {
     enforced: Enforced,
     standing: Option<Standing>,
     /// Carry for the worker as long as this lives.
-    _carriers: Carriers,
+    carriers: Carriers,
     stdin: Option<ChildStdin>,
     stdout: Option<ChildStdout>,
     stderr: Option<ChildStderr>,
@@ -149,7 +149,7 @@ impl Supervised {
             meter: Meter::new(start.keeper, start.groups),
             enforced: start.enforced,
             standing,
-            _carriers: carriers.unwrap_or_default(),
+            carriers: carriers.unwrap_or_default(),
         })
     }
 
@@ -287,6 +287,11 @@ impl Supervised {
             exit: self.kill().await,
             by: StopStep::Kill,
         }
+    }
+
+    /// The hosts that its proxy has refused since the last call, each once.
+    pub fn strangers(&self) -> Vec<Stranger> {
+        self.carriers.strangers().take()
     }
 
     /// What the worker uses now; after its end, what it used.

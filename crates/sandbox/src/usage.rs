@@ -22,6 +22,8 @@ pub struct Usage {
     pub processes: u32,
     /// Processes the kernel ended for want of memory.
     pub out_of_memory_kills: u64,
+    /// Processes the kernel refused to start for the limit; known with a control group only.
+    pub refused_processes: u64,
 }
 
 /// Reads the usage of one worker, and keeps the last reading after its end.
@@ -87,6 +89,7 @@ fn with_groups(usage: Usage, groups: &Groups, last: Usage) -> Usage {
         memory_peak: groups.memory_peak().unwrap_or(memory).max(last.memory_peak),
         processes: usage.processes,
         out_of_memory_kills: groups.out_of_memory_kills(),
+        refused_processes: groups.refused_processes().max(last.refused_processes),
     }
 }
 

@@ -473,6 +473,8 @@ fn cli_config(config: &Config, table: &AgentTable) -> AgentConfig {
             open_files: Some(config.worker_files),
             file_size: None,
         },
+        disk_bytes: config.worker_disk,
+        most_seconds: config.worker_timeout.as_secs(),
         idle_seconds: table.idle_timeout.unwrap_or(config.idle_timeout).as_secs(),
         ..AgentConfig::default()
     }

@@ -157,6 +157,7 @@ fn is_worth_an_entry(event: &Event) -> bool {
             | Event::RunDiscarded
             | Event::TaskStarted { .. }
             | Event::PermissionRuled { .. }
+            | Event::TaskStopped { .. }
             | Event::ViolationRecorded { .. }
     )
 }
@@ -220,9 +221,20 @@ fn describe(event: &Event, record: &mut Record) {
                 record.argv_sha256 = Some(fingerprint(command));
             }
         }
-        Event::ViolationRecorded { task, violation } => {
+        Event::TaskStopped { task, because } => {
             record.task = Some(task.to_string());
+            record.what = format!("task.stopped: {because}");
+        }
+        Event::ViolationRecorded {
+            task, agent, violation, ..
+        } => {
+            record.task = Some(task.to_string());
+            if let Some(agent) = agent {
+                record.who = agent.to_string();
+            }
             record.what = format!("violation.recorded: {violation}");
+            record.rule = Some(violation.rule.clone());
+            record.argv_sha256.clone_from(&violation.sha256);
         }
         _ => {}
     }

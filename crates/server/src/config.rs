@@ -119,6 +119,10 @@ pub struct Config {
     pub worker_processes: u64,
     /// Limits of a worker: open files.
     pub worker_files: u64,
+    /// What an attempt may add to the disk, bytes; 0: no limit.
+    pub worker_disk: u64,
+    /// How long an attempt may take.
+    pub worker_timeout: Duration,
     /// How long a worker may be silent.
     pub idle_timeout: Duration,
     /// Ignored files that tasks need.
@@ -169,6 +173,7 @@ impl Config {
             confidence_percent: get.percent("limits.confidence_percent"),
             review_after_secs: get.duration("limits.review_after").as_secs(),
             backoff_millis: u64::try_from(get.duration("limits.backoff").as_millis()).unwrap_or(u64::MAX),
+            violations: get.number("limits.violations"),
             decision_expires_secs: get.duration("limits.decision_expires").as_secs(),
         };
         let vendors = [
@@ -212,6 +217,8 @@ impl Config {
             worker_cpu_percent: get.percent("workers.cpu_percent"),
             worker_processes: get.number("workers.processes"),
             worker_files: get.number("workers.files"),
+            worker_disk: get.bytes("workers.disk"),
+            worker_timeout: get.duration("workers.timeout"),
             idle_timeout: get.duration("workers.idle_timeout"),
             env_files: get.words("target.env_files"),
             workflows: sources.path().with_file_name("workflows"),

@@ -27,6 +27,7 @@ mod shown;
 mod site;
 mod socket;
 mod tls;
+mod violations;
 mod websocket;
 mod workers;
 

@@ -133,6 +133,8 @@ pub struct AgentConfig {
     pub idle_seconds: u64,
     /// Seconds after which an attempt is given up however busy it is; 0: never.
     pub most_seconds: u64,
+    /// Bytes that an attempt may add to its worktree and its home; 0: no limit.
+    pub disk_bytes: u64,
     /// Seconds a process may live on after its final event.
     pub linger_seconds: u64,
     /// Seconds each polite step of stopping may take: interrupt, then TERM, then kill.
@@ -159,6 +161,7 @@ impl Default for AgentConfig {
             network: Vec::new(),
             idle_seconds: 600,
             most_seconds: 3600,
+            disk_bytes: 10 << 30,
             linger_seconds: 30,
             grace_seconds: 5,
         }

@@ -2,6 +2,7 @@
 //! that is polite first. The only part of [`crate::cli`] that touches a running process.
 
 mod audience;
+mod disk;
 mod pipes;
 mod watch;
 
@@ -25,7 +26,9 @@ use crate::{
     },
     policy::{Place, Policy},
     recovery::Found,
+    violation,
 };
+use disk::Disk;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use maestria_kernel::{
     Event, TaskId,
@@ -34,8 +37,9 @@ use maestria_kernel::{
     outcome::Verdict,
     permission::{Action, Permission, Ruling},
     port::Boxed,
+    violation::{Kind as Breach, Violation},
 };
-use maestria_sandbox::{Grace, Spec, Stdin, Supervised};
+use maestria_sandbox::{Grace, Limits, Spec, Stdin, Supervised};
 use pipes::{Input, Record};
 use serde_json::Value;
 use std::{path::Path, pin::pin, sync::Arc, time::Duration};
@@ -83,6 +87,8 @@ pub struct Order<'a> {
     pub metered: bool,
     /// The folder for its raw streams.
     pub record: Option<&'a Path>,
+    /// The most it may add to the disk, bytes; 0: no limit.
+    pub disk: u64,
     /// The handle by which it is controlled.
     pub slot: &'a Slot,
 }
@@ -167,6 +173,10 @@ struct Driver<'a> {
     task: TaskId,
     attempt: u16,
     watch: Watch,
+    limits: Limits,
+    disk: Disk,
+    /// Limits that were broken already.
+    broken: Vec<Breach>,
     waiting: FuturesUnordered<Waiting<'a>>,
     withdrawn: Vec<Value>,
     ended: Ended,
@@ -194,12 +204,15 @@ impl<'a> Driver<'a> {
             record: Record::open(order.record),
             audience: order.audience,
             policy: order.policy,
-            place: order.place,
             slot: order.slot,
             task: order.task,
             attempt: order.attempt,
+            disk: Disk::new(vec![order.place.worktree.clone(), order.place.home.clone()], order.disk),
+            place: order.place,
             grace: order.times.grace,
             watch: Watch::new(order.times),
+            limits: order.spec.limits,
+            broken: Vec::new(),
             waiting: FuturesUnordered::new(),
             withdrawn: Vec::new(),
             ended: Ended::ByItself,
@@ -251,7 +264,10 @@ impl<'a> Driver<'a> {
                 }
                 () = self.input.pump() => {}
                 () = pipes::maybe(&mut self.ending) => {}
-                _ = ticks.tick() => self.tick(),
+                _ = ticks.tick() => {
+                    self.tick();
+                    self.look_at_disk().await;
+                }
             }
         }
         self.slot.leave();
@@ -276,13 +292,8 @@ impl<'a> Driver<'a> {
             signal: exit.signal,
             out_of_memory: exit.out_of_memory,
         });
-        if exit.is_some_and(|exit| exit.out_of_memory) {
-            let violation = "it used more memory than its limit, and the kernel ended it".to_owned();
-            self.audience.tell(Event::ViolationRecorded {
-                task: self.task,
-                violation,
-            });
-        }
+        self.look_at_strangers();
+        self.look_at_limits(exit.is_some_and(|exit| exit.out_of_memory));
         Ran {
             last_words: self.stderr.last_words(),
             stderr: self.stderr.found().to_vec(),
@@ -398,7 +409,10 @@ impl<'a> Driver<'a> {
         self.tell_ruling(&asked, &permission);
         match &permission.ruling {
             Ruling::Allow => self.answer(&asked, &permission, true),
-            Ruling::Deny => self.answer(&asked, &permission, false),
+            Ruling::Deny => {
+                self.violated(violation::of_ruling(&asked.question, &permission));
+                self.answer(&asked, &permission, false);
+            }
             Ruling::Rewrite { .. } => {
                 let rewrites = self.talk.rewrites();
                 self.answer(&asked, &permission, rewrites);
@@ -503,7 +517,14 @@ impl<'a> Driver<'a> {
         match self.watch.look(still) {
             None => {}
             Some(Alarm::Idle(span)) => self.give_up(Ended::Idle(span)),
-            Some(Alarm::Overtime(span)) => self.give_up(Ended::Overtime(span)),
+            Some(Alarm::Overtime(span)) => {
+                self.broke(violation::of_time(
+                    "attempt",
+                    span.as_secs(),
+                    self.watch.busy().as_secs(),
+                ));
+                self.give_up(Ended::Overtime(span));
+            }
             Some(Alarm::Deaf) => self.end_process(),
             Some(Alarm::Lingers(span)) => {
                 let warning = format!("it lived on {} s after its final event and was ended", span.as_secs());
@@ -514,6 +535,7 @@ impl<'a> Driver<'a> {
                 self.end_process();
             }
         }
+        self.look_at_strangers();
         if self.watch.is_quiet(PAUSE) {
             self.reader.notes().tell_chunk();
             let steps = self.reader.notes().take();
@@ -521,6 +543,39 @@ impl<'a> Driver<'a> {
         }
         if self.watch.is_time_to_measure(MEASURE) {
             self.measure();
+            self.look_at_limits(false);
+        }
+    }
+
+    async fn look_at_disk(&mut self) {
+        if let Some(added) = self.disk.look().await {
+            let limit = self.disk.limit();
+            self.broke(violation::of_disk(&self.place.worktree, limit, added));
+            self.give_up(Ended::Overfull { limit, added });
+        }
+    }
+
+    fn look_at_strangers(&self) {
+        self.violated(self.process.strangers().iter().map(violation::of_stranger));
+    }
+
+    fn look_at_limits(&mut self, out_of_memory: bool) {
+        for found in violation::of_limits(&self.process, &self.limits, out_of_memory) {
+            self.broke(found);
+        }
+    }
+
+    /// A limit is broken once, however often it is looked at.
+    fn broke(&mut self, found: Violation) {
+        if !self.broken.contains(&found.kind) {
+            self.broken.push(found.kind);
+            self.violated([found]);
+        }
+    }
+
+    fn violated(&self, found: impl IntoIterator<Item = Violation>) {
+        for violation in found {
+            self.audience.tell(violation.of(self.task));
         }
     }
 

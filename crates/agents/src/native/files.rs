@@ -2,7 +2,7 @@
 //! `.git`, and no change to what other programs take their orders from.
 
 use maestria_sandbox::{
-    path::{Grant, Op, PathPolicy},
+    path::{Grant, Op, PathPolicy, Refused},
     policy::CommandPolicy,
 };
 use regex::RegexBuilder;
@@ -18,6 +18,29 @@ const MOST: u64 = 1 << 20;
 /// The most lines of an answer.
 const LINES: usize = 400;
 
+/// Why a tool did not do it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    /// The path policy forbids it.
+    #[error("{}", .0.reason)]
+    Refused(Refused),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<String> for Fault {
+    fn from(told: String) -> Self {
+        Self::Other(told)
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
 /// What of a worktree the tools may touch.
 fn policy(root: &Path) -> Result<PathPolicy, String> {
     let protected = &CommandPolicy::built_in().rules().path.protected;
@@ -28,23 +51,24 @@ fn policy(root: &Path) -> Result<PathPolicy, String> {
 ///
 /// # Errors
 /// Why the path is not taken.
-fn permit(policy: &PathPolicy, root: &Path, op: Op, given: &str) -> Result<Grant, String> {
+fn permit(policy: &PathPolicy, root: &Path, op: Op, given: &str) -> Result<Grant, Fault> {
     let root = root.canonicalize().map_err(|e| e.to_string())?;
-    let grant = policy
-        .permit(op, &root, Path::new(given))
-        .map_err(|refused| refused.reason)?;
+    let grant = policy.permit(op, &root, Path::new(given))?;
     let inside = grant.path().strip_prefix(&root).unwrap_or(grant.path());
     if inside
         .components()
         .any(|part| part.as_os_str().eq_ignore_ascii_case(".git"))
     {
-        return Err(".git is not to be touched".to_owned());
+        return Err(Fault::Refused(Refused {
+            rule: "path.git",
+            reason: ".git is not to be touched".to_owned(),
+        }));
     }
     Ok(grant)
 }
 
 /// Where a search or a list begins: a folder, or one file.
-fn start(policy: &PathPolicy, root: &Path, given: &str) -> Result<PathBuf, String> {
+fn start(policy: &PathPolicy, root: &Path, given: &str) -> Result<PathBuf, Fault> {
     let folder = permit(policy, root, Op::List, given).or_else(|_| permit(policy, root, Op::Read, given));
     folder.map(|grant| grant.path().to_owned())
 }
@@ -65,7 +89,7 @@ fn text_of(grant: &Grant, shown: &str) -> Result<String, String> {
 }
 
 /// The lines of a file, numbered.
-pub(super) fn read(root: &Path, given: &str, from: usize, count: usize) -> Result<String, String> {
+pub(super) fn read(root: &Path, given: &str, from: usize, count: usize) -> Result<String, Fault> {
     let text = text_of(&permit(&policy(root)?, root, Op::Read, given)?, given)?;
     let from = from.max(1);
     let count = if count == 0 { LINES } else { count.min(LINES) };
@@ -81,30 +105,32 @@ pub(super) fn read(root: &Path, given: &str, from: usize, count: usize) -> Resul
 }
 
 /// Writes a file as a whole.
-pub(super) fn write(root: &Path, given: &str, content: &str) -> Result<String, String> {
+pub(super) fn write(root: &Path, given: &str, content: &str) -> Result<String, Fault> {
     let grant = permit(&policy(root)?, root, Op::Write, given)?;
     if content.len() as u64 > MOST {
-        return Err(format!(
+        return Err(Fault::Other(format!(
             "the content has {} bytes; at most {MOST} are written",
             content.len()
-        ));
+        )));
     }
     grant.replace(content.as_bytes()).map_err(|e| format!("{given}: {e}"))?;
     Ok(format!("{given}: {} lines written", content.lines().count()))
 }
 
 /// Replaces a piece of a file that occurs exactly once.
-pub(super) fn patch(root: &Path, given: &str, search: &str, replace: &str) -> Result<String, String> {
+pub(super) fn patch(root: &Path, given: &str, search: &str, replace: &str) -> Result<String, Fault> {
     let text = text_of(&permit(&policy(root)?, root, Op::Read, given)?, given)?;
     match text.matches(search).count() {
-        _ if search.is_empty() => Err("`search` is empty; use write_file for a new file".to_owned()),
-        0 => Err(format!(
+        _ if search.is_empty() => Err(Fault::Other(
+            "`search` is empty; use write_file for a new file".to_owned(),
+        )),
+        0 => Err(Fault::Other(format!(
             "`search` does not occur in {given}; read the file and copy the piece exactly"
-        )),
+        ))),
         1 => write(root, given, &text.replacen(search, replace, 1)),
-        many => Err(format!(
+        many => Err(Fault::Other(format!(
             "`search` occurs {many} times in {given}; take more lines around it"
-        )),
+        ))),
     }
 }
 
@@ -120,7 +146,7 @@ fn walk(root: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The files of a folder, without those that git ignores.
-pub(super) fn list(root: &Path, below: &str) -> Result<String, String> {
+pub(super) fn list(root: &Path, below: &str) -> Result<String, Fault> {
     let start = start(&policy(root)?, root, below)?;
     let mut names: Vec<String> = walk(&start).take(5 * LINES).map(|p| p.display().to_string()).collect();
     names.sort();
@@ -137,7 +163,7 @@ pub(super) fn list(root: &Path, below: &str) -> Result<String, String> {
 }
 
 /// The lines that a pattern matches.
-pub(super) fn search(root: &Path, pattern: &str, below: &str) -> Result<String, String> {
+pub(super) fn search(root: &Path, pattern: &str, below: &str) -> Result<String, Fault> {
     let regex = RegexBuilder::new(pattern)
         .size_limit(1 << 20)
         .build()
@@ -147,7 +173,7 @@ pub(super) fn search(root: &Path, pattern: &str, below: &str) -> Result<String, 
     let mut found = Vec::new();
     for name in walk(&start) {
         let file = start.join(&name);
-        let text = permit(&policy, root, Op::Read, &file.to_string_lossy()).and_then(|grant| text_of(&grant, ""));
+        let text = permit(&policy, root, Op::Read, &file.to_string_lossy()).and_then(|grant| Ok(text_of(&grant, "")?));
         let Ok(text) = text else {
             continue;
         };
@@ -203,12 +229,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         write(root, "src/a.txt", "one\ntwo\ntwo\n").unwrap();
-        assert!(patch(root, "src/a.txt", "two", "2").unwrap_err().contains("2 times"));
-        assert!(
-            patch(root, "src/a.txt", "three", "3")
-                .unwrap_err()
-                .contains("does not occur")
-        );
+        let told = |done: Result<String, super::Fault>| done.unwrap_err().to_string();
+        assert!(told(patch(root, "src/a.txt", "two", "2")).contains("2 times"));
+        assert!(told(patch(root, "src/a.txt", "three", "3")).contains("does not occur"));
         patch(root, "src/a.txt", "one", "1").unwrap();
         assert_eq!(read(root, "src/a.txt", 1, 1).unwrap(), "    1\t1\n[2 more lines]\n");
         assert_eq!(list(root, ".").unwrap(), "src/a.txt");

@@ -1,13 +1,18 @@
 //! The tools of native agents: what the model is offered, and what a call does.
 
-use super::{files, leash::Leash, worker::Rule};
-use crate::{policy::Place, walls::Ground};
+use super::{
+    files::{self, Fault},
+    leash::Leash,
+    worker::Rule,
+};
+use crate::{policy::Place, violation, walls::Ground};
 use maestria_kernel::{
     Event, TaskId,
     decision::Choice,
     model::Tool,
     permission::{Action, Permission, Question, Ruling},
     port::Observer,
+    violation::Violation,
 };
 use maestria_sandbox::{Demand, Limits, Network, Spec, Supervised};
 use serde_json::{Value, json};
@@ -122,7 +127,10 @@ impl Bench<'_> {
         };
         let done = match name {
             "list_files" => files::list(&self.root, &path),
-            "search" => need("pattern").and_then(|pattern| files::search(&self.root, &pattern, &path)),
+            "search" => match need("pattern") {
+                Ok(pattern) => files::search(&self.root, &pattern, &path),
+                Err(missing) => Err(missing.into()),
+            },
             "read_file" => files::read(&self.root, &path, number("from"), number("count")),
             "write_file" | "apply_patch" => {
                 let allowed = self
@@ -132,22 +140,26 @@ impl Bench<'_> {
                     .await;
                 match allowed {
                     Ok(Action::Write { paths }) => {
-                        let path = paths.into_iter().next().unwrap_or(path);
+                        let path = paths.into_iter().next().unwrap_or_else(|| path.clone());
                         self.change(name, &path, &text("content"), &text("search"), &text("replace"))
                     }
-                    Ok(_) => Err("the policy made something else of it".to_owned()),
-                    Err(denied) => Err(denied),
+                    Ok(_) => Err(Fault::Other("the policy made something else of it".to_owned())),
+                    Err(denied) => Err(denied.into()),
                 }
             }
             _ => match need("command") {
                 Ok(command) => match self.permit(question(Action::Run { command })).await {
-                    Ok(Action::Run { command }) => self.run(&command).await,
-                    Ok(_) => Err("the policy made something else of it".to_owned()),
-                    Err(denied) => Err(denied),
+                    Ok(Action::Run { command }) => self.run(&command).await.map_err(Fault::Other),
+                    Ok(_) => Err(Fault::Other("the policy made something else of it".to_owned())),
+                    Err(denied) => Err(denied.into()),
                 },
-                Err(missing) => Err(missing),
+                Err(missing) => Err(missing.into()),
             },
         };
+        if let Err(Fault::Refused(refused)) = &done {
+            self.violated(violation::of_path(&path, refused.rule, &refused.reason));
+        }
+        let done = done.map_err(|fault| fault.to_string());
         // What comes back goes to the model.
         let clean = |text: String| maestria_secrets::funnel().clean(&text).into_owned();
         let done = done.map(clean).map_err(clean);
@@ -168,12 +180,18 @@ impl Bench<'_> {
         content: &Option<String>,
         search: &Option<String>,
         replace: &Option<String>,
-    ) -> Result<String, String> {
+    ) -> Result<String, Fault> {
         match (name, content, search, replace) {
             ("write_file", Some(content), ..) => files::write(&self.root, path, content),
             ("apply_patch", _, Some(search), Some(replace)) => files::patch(&self.root, path, search, replace),
-            ("write_file", None, ..) => Err("`content` is missing".to_owned()),
-            _ => Err("`search` and `replace` are needed".to_owned()),
+            ("write_file", None, ..) => Err(Fault::Other("`content` is missing".to_owned())),
+            _ => Err(Fault::Other("`search` and `replace` are needed".to_owned())),
+        }
+    }
+
+    fn violated(&self, found: impl IntoIterator<Item = Violation>) {
+        for violation in found {
+            self.observer.observe(violation.of(self.task));
         }
     }
 
@@ -189,6 +207,7 @@ impl Bench<'_> {
         };
         let permission = (self.rule)(&question, &place);
         let Permission { ruling, because, rule } = permission.clone();
+        let violation = violation::of_ruling(&question, &permission);
         if ruling != Ruling::Allow || rule.contains("monitor") {
             self.observer.observe(Event::PermissionRuled {
                 task: self.task,
@@ -196,6 +215,7 @@ impl Bench<'_> {
                 permission: Box::new(permission),
             });
         }
+        self.violated(violation);
         let denied = match ruling {
             Ruling::Allow => return Ok(question.action),
             Ruling::Rewrite { action } => return Ok(action),
@@ -228,6 +248,7 @@ impl Bench<'_> {
             cpu_percent: None,
             ..Limits::default()
         };
+        let limits = spec.limits.clone();
         let ground = Ground {
             program: &spec.program,
             worktree: &self.root,
@@ -242,14 +263,21 @@ impl Bench<'_> {
         let worker = Arc::new(worker);
         self.leash.hold(&worker).await;
         let watched = async { tokio::join!(ends(out), ends(err), worker.wait()) };
+        let begun = tokio::time::Instant::now();
         let ended = tokio::time::timeout(COMMAND, watched).await;
         self.leash.let_go().await;
         let Ok((out, err, exit)) = ended else {
             worker.kill().await;
             self.commands.push((command.to_owned(), None));
+            self.violated([violation::of_time(
+                command,
+                COMMAND.as_secs(),
+                begun.elapsed().as_secs(),
+            )]);
             return Err(format!("stopped after {} s", COMMAND.as_secs()));
         };
         self.commands.push((command.to_owned(), exit.code));
+        self.violated(violation::of_limits(&worker, &limits, exit.out_of_memory));
         let code = exit
             .code
             .map_or_else(|| format!("signal {}", exit.signal.unwrap_or(0)), |c| c.to_string());

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     outcome::report,
     roster::Worker,
+    violation,
     worktree::{Evidence, Look},
 };
 use maestria_kernel::{
@@ -132,7 +133,7 @@ impl NativeWorker {
     }
 
     async fn work(&self, job: &TaskJob, observer: &dyn Observer) -> Outcome {
-        let policy = match Policy::in_force(self.policy.as_deref(), Path::new(&job.request.target)) {
+        let policy: Policy = match Policy::in_force(self.policy.as_deref(), Path::new(&job.request.target)) {
             Ok(policy) => policy,
             Err(why) => {
                 let why = format!("a policy file cannot be used: {why}; `maestria policy check FILE` tries it");
@@ -141,7 +142,9 @@ impl NativeWorker {
         };
         let leash = self.leash(job.task.id).await;
         let read_only = !job.task.kind.edits();
-        let rule: Rule = Arc::new(move |question, place| policy.rule(question, place));
+        let policy = Arc::new(policy);
+        let ruling = policy.clone();
+        let rule: Rule = Arc::new(move |question, place| ruling.rule(question, place));
         let mut bench = Bench {
             task: job.task.id,
             root: job.worktree.clone(),
@@ -174,7 +177,15 @@ impl NativeWorker {
         let ended = partner.converse(&mut bench, &offered(read_only), prompt(job)).await;
         self.leashes.lock().await.remove(&job.task.id);
         let (commands, denials) = (bench.commands, bench.denials);
-        judge(job, ended, &commands, denials).await
+        let outcome = judge(job, ended, &commands, denials).await;
+        for file in outcome
+            .files
+            .iter()
+            .filter(|file| policy.protects(Path::new(&file.path)))
+        {
+            observer.observe(violation::of_change(&file.path).of(job.task.id));
+        }
+        outcome
     }
 }
 

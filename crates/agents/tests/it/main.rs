@@ -14,4 +14,5 @@ mod probe;
 mod real;
 mod script;
 mod stage;
+mod violations;
 mod worktree;

@@ -257,3 +257,33 @@ async fn an_unreadable_verdict_has_a_second_chance_and_is_none_then() {
     let opinion = worker(&stubborn).review(stage.review("judge it"), &notebook).await;
     assert_eq!(opinion.verdict, None, "{opinion:#?}");
 }
+
+#[tokio::test]
+async fn what_it_tries_and_may_not_is_told_as_violations() {
+    let stage = Stage::new();
+    let notebook = Notebook::answering(Choice::Refuse);
+    let script = Script::new([
+        Turn::Call("read_file", json!({"path": "../../etc/passwd"})),
+        Turn::Call("read_file", json!({"path": "missing.txt"})),
+        write(".vscode/tasks.json"),
+        run("rm -rf /"),
+        run("cp README.md .envrc"),
+        Turn::Say("Done."),
+    ]);
+    perform(&worker(&script), stage.job("do it"), &notebook).await;
+    let events = notebook.events().into_iter();
+    let rules = events.filter_map(|event| match event {
+        Event::ViolationRecorded { violation, .. } => Some(format!("{} {}", violation.kind, violation.rule)),
+        _ => None,
+    });
+    assert_eq!(
+        rules.collect::<Vec<_>>(),
+        [
+            "path path.outside",
+            "path path.protected",
+            "command delete.recursive_force",
+            "path path.protected",
+        ],
+        "what is only missing is none, and what git shows changed is one"
+    );
+}

@@ -198,9 +198,15 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
         }
         Event::TaskRecovered { task, repair, .. } => format!("{} recovery: {}", key(task), clean(repair)),
         Event::WorkerWarned { task, warning } => paint.warn(&format!("{} {}", key(task), clean(warning))),
-        Event::ViolationRecorded { task, violation } => {
-            paint.bad(&format!("{} violation: {}", key(task), clean(violation)))
-        }
+        Event::TaskStopped { task, because } => paint.bad(&format!("{} is stopped: {}", key(task), clean(because))),
+        Event::ViolationRecorded {
+            task, violation, count, ..
+        } => paint.bad(&format!(
+            "{} violation {count}: {}: {}",
+            key(task),
+            clean(&violation.to_string()),
+            clean(&violation.because)
+        )),
         _ => return None,
     })
 }

@@ -13,4 +13,5 @@ mod real_workers;
 mod sandbox;
 mod secrets;
 mod serve;
+mod violations;
 mod workers;

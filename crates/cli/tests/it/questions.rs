@@ -15,12 +15,12 @@ use std::{
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A home whose only agent does nothing, and a repository.
-struct Scene {
+pub(crate) struct Scene {
     home: tempfile::TempDir,
 }
 
 impl Scene {
-    fn new(plan: &Value) -> Self {
+    pub(crate) fn new(plan: &Value) -> Self {
         let home = tempfile::tempdir().unwrap();
         let fake = maestria_testkit::built::program("fake-agent").unwrap();
         let config = format!(
@@ -57,7 +57,7 @@ impl Scene {
         Self { home }
     }
 
-    fn home(&self) -> &Path {
+    pub(crate) fn home(&self) -> &Path {
         self.home.path()
     }
 
@@ -65,18 +65,18 @@ impl Scene {
         self.home().join("config.toml")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let config = self.config().display().to_string();
         let mut words = vec!["--config", &config];
         words.extend_from_slice(args);
         program(self.home(), &words)
     }
 
-    fn run(&self, args: &[&str]) -> Left {
+    pub(crate) fn run(&self, args: &[&str]) -> Left {
         left(&self.command(args).output().unwrap())
     }
 
-    fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let log = run(self.home(), &["events"]).out;
         log.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }

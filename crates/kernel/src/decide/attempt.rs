@@ -3,7 +3,7 @@
 use super::{
     Draft, Refused,
     decisions::{request, withdraw_permissions},
-    reviews,
+    reviews, violations,
 };
 use crate::{
     decision::{About, Stuck},
@@ -22,6 +22,7 @@ pub(super) fn finish(draft: &mut Draft, id: TaskId, attempt: u16, outcome: &Outc
     if task.state != TaskState::Running || task.attempt != attempt {
         return Err(Refused::Stale { task: id, attempt });
     }
+    let stopped = task.stopping.clone();
     draft.emit(Event::TaskFinished {
         task: id,
         attempt,
@@ -30,6 +31,8 @@ pub(super) fn finish(draft: &mut Draft, id: TaskId, attempt: u16, outcome: &Outc
     withdraw_permissions(draft, id, "the attempt that asked has ended");
     if draft.run.state == RunState::Aborting {
         draft.emit(Event::TaskCancelled { task: id });
+    } else if let Some(because) = stopped {
+        hold(draft, id, Stuck::Violations, &violations::list(draft, id, &because));
     } else if outcome.verdict.is_success() {
         succeed(draft, id);
     } else {

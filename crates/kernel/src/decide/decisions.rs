@@ -96,6 +96,14 @@ fn words(draft: &Draft, about: &About) -> (String, Choice, Choice) {
             Choice::Retry,
             Choice::Skip,
         ),
+        About::Task {
+            task,
+            stuck: Stuck::Violations,
+        } => (
+            format!("The worker of {} was stopped for its violations. What now?", key(task)),
+            Choice::Retry,
+            Choice::Skip,
+        ),
         About::Confidence => (
             "The work is done, but the confidence in it is low. Take it?".to_owned(),
             Choice::Accept,
@@ -259,7 +267,16 @@ fn heed(draft: &mut Draft, decision: &Decision, answer: Answer) {
     }
     match &decision.about {
         About::Permission { .. } => {}
-        About::Task { task, .. } => heed_task(draft, *task, choice, &words, &because),
+        About::Task { task, stuck } => {
+            let told = match stuck {
+                Stuck::Violations => vec![format!(
+                    "Do not do again what a former worker was stopped for. {}",
+                    decision.context
+                )],
+                Stuck::Attempts | Stuck::Review | Stuck::Conflict | Stuck::Checks | Stuck::Consent => Vec::new(),
+            };
+            heed_task(draft, *task, choice, told, &words, &because);
+        }
         About::Confidence | About::Validation => match choice {
             Choice::Retry => {
                 let told = if words.is_empty() {
@@ -286,17 +303,16 @@ fn heed(draft: &mut Draft, decision: &Decision, answer: Answer) {
     }
 }
 
-fn heed_task(draft: &mut Draft, task: TaskId, choice: Choice, words: &str, because: &str) {
+fn heed_task(draft: &mut Draft, task: TaskId, choice: Choice, told: Vec<String>, words: &str, because: &str) {
     let Some(known) = draft.run.tasks.get(&task).filter(|t| t.state == TaskState::Held) else {
         return;
     };
     match choice {
         Choice::Retry => {
-            let guidance = if words.is_empty() {
-                Vec::new()
-            } else {
-                vec![format!("A person says: {words}")]
-            };
+            let mut guidance = told;
+            if !words.is_empty() {
+                guidance.push(format!("A person says: {words}"));
+            }
             let agent = known.plan.agent.clone().or_else(|| known.agent.clone());
             if let Some(agent) = agent {
                 requeue(draft, task, agent, false, guidance, because);

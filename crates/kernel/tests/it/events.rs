@@ -5,6 +5,7 @@ use maestria_kernel::{
     decision::{About, Choice, Decision, options},
     event,
     permission::{Action, Permission, Question, Ruling},
+    violation::Kind,
 };
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -49,6 +50,33 @@ fn events_of_a_newer_maestria_are_named_not_guessed() {
             .unwrap_err()
             .to_string()
             .contains("run.ready")
+    );
+}
+
+/// Version 1 told a violation in one sentence, and knew of one kind.
+#[test]
+fn a_violation_of_version_1_is_one_of_memory() {
+    let body = r#"{"kind":"violation.recorded","task":"task_00000000000000000000000000000007","violation":"it used more memory than its limit, and the kernel ended it"}"#;
+    let read = event::read("violation.recorded", 1, body).unwrap();
+    let Event::ViolationRecorded {
+        violation,
+        count,
+        agent,
+        ..
+    } = &read
+    else {
+        panic!("{read:?}")
+    };
+    assert_eq!((violation.kind, *count, agent), (Kind::Memory, 0, &None));
+    assert_eq!(
+        violation.because,
+        "it used more memory than its limit, and the kernel ended it"
+    );
+    read_back(&read);
+    let error = event::read("violation.recorded", 2, body).unwrap_err().to_string();
+    assert!(
+        error.contains("violation.recorded"),
+        "a sentence is no violation of version 2: {error}"
     );
 }
 

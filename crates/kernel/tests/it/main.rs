@@ -15,3 +15,4 @@ mod reviews;
 mod scene;
 mod stories;
 mod tables;
+mod violations;

@@ -2,10 +2,12 @@
 
 use crate::scene::{Scene, develop, edits, passed, three};
 use maestria_kernel::{
-    Command, Run,
+    Command, Run, Task,
+    decision::{About, Stuck},
     outcome::{Outcome, Verdict},
     review::{Opinion, ReviewVerdict},
     state::{RunState, TaskState},
+    violation::{Kind, Violation},
 };
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 
@@ -17,6 +19,7 @@ enum Move {
     Validate(bool),
     Answer(u8),
     Control(u8),
+    Violate(u8),
     Wake(u32),
 }
 
@@ -42,6 +45,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => any::<bool>().prop_map(Move::Validate),
         2 => any::<u8>().prop_map(Move::Answer),
         1 => any::<u8>().prop_map(Move::Control),
+        6 => any::<u8>().prop_map(Move::Violate),
         2 => any::<u32>().prop_map(Move::Wake),
     ];
     proptest::collection::vec(one, 1..80)
@@ -110,6 +114,14 @@ fn command(scene: &Scene, step: &Move) -> Option<Command> {
                 because: String::new(),
             },
         }),
+        Move::Violate(n) => {
+            let all = scene.run.ordered();
+            let task = all.get(usize::from(*n) % all.len().max(1))?.plan.id;
+            let violation = Violation::new(Kind::Command, "delete.recursive_force", "rm -rf /", "random");
+            Some(Command::Observe {
+                event: Box::new(violation.of(task)),
+            })
+        }
         Move::Wake(_) => Some(Command::Wake),
     }
 }
@@ -146,10 +158,31 @@ proptest! {
         assert_eq!(replay.state, scene.run.state);
         assert_eq!(replay.seq, scene.run.seq);
         assert_eq!(
-            replay.tasks.values().map(|t| (t.state, t.attempt, t.rework)).collect::<Vec<_>>(),
-            scene.run.tasks.values().map(|t| (t.state, t.attempt, t.rework)).collect::<Vec<_>>()
+            replay.tasks.values().map(known).collect::<Vec<_>>(),
+            scene.run.tasks.values().map(known).collect::<Vec<_>>()
         );
     }
+}
+
+/// What a replay must know of a task.
+fn known(task: &Task) -> (TaskState, u16, u16, u16, usize, bool) {
+    let Task {
+        state,
+        attempt,
+        rework,
+        violations,
+        offences,
+        stopping,
+        ..
+    } = task;
+    (
+        *state,
+        *attempt,
+        *rework,
+        *violations,
+        offences.len(),
+        stopping.is_some(),
+    )
 }
 
 /// What must hold after every command.
@@ -158,6 +191,16 @@ fn check(run: &Run) {
     assert!(count(TaskState::Merging) <= 1, "the merge queue is serial");
     assert!(count(TaskState::Running) <= usize::from(run.workflow().limits.parallel));
     for task in run.tasks.values() {
+        let most = usize::from(run.workflow().limits.violations);
+        if task.state == TaskState::Running && task.offences.len() >= most {
+            assert!(
+                task.stopping.is_some(),
+                "nobody works on after the last violation that is tolerated"
+            );
+        }
+        if task.state == TaskState::Running && task.stopping.is_some() {
+            assert!(task.offences.len() >= most, "nobody is stopped before it");
+        }
         assert!(task.rework <= run.workflow().limits.rework_rounds, "rework is bounded");
         if task.state == TaskState::Running {
             for need in run.needs(task) {
@@ -167,6 +210,15 @@ fn check(run: &Run) {
                     "nothing runs before what it needs"
                 );
             }
+        }
+    }
+    for decision in run.open_decisions() {
+        if let About::Task {
+            task,
+            stuck: Stuck::Violations,
+        } = decision.about
+        {
+            assert_eq!(run.tasks[&task].state, TaskState::Held, "its task waits for the answer");
         }
     }
     if let RunState::Escalated(_) = run.state {

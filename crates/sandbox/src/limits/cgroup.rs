@@ -215,6 +215,13 @@ impl Groups {
         group.keyed(file, "oom_kill").unwrap_or(0)
     }
 
+    /// How many processes the kernel refused to start because there were as many as may be.
+    pub(crate) fn refused_processes(&self) -> u64 {
+        self.with("pids")
+            .and_then(|group| group.keyed("pids.events", "max"))
+            .unwrap_or(0)
+    }
+
     /// Bytes in use, without file cache the kernel can drop at once.
     pub(crate) fn memory(&self) -> Option<u64> {
         let group = self.with("memory")?;

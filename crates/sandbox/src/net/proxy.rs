@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::strangers::{Stranger, Strangers};
 use crate::profile::{Endpoint, is_host};
 
 /// The longest request head, bytes.
@@ -15,8 +16,12 @@ const HEAD: usize = 8 << 10;
 /// How long a client may take to say what it wants, and a server to accept.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Answers a request; the connection to the far side when it is on the list.
-pub(super) async fn open(client: &mut TcpStream, endpoints: &[Endpoint]) -> io::Result<Option<TcpStream>> {
+/// Answers a request; the connection to the far side when it is on the list. What is refused is noted.
+pub(super) async fn open(
+    client: &mut TcpStream,
+    endpoints: &[Endpoint],
+    strangers: &Strangers,
+) -> io::Result<Option<TcpStream>> {
     let asked = tokio::time::timeout(PATIENCE, read_head(client)).await??;
     let refusal = match request(&asked) {
         Ok((host, port)) => match reach(&host, port, endpoints).await {
@@ -28,6 +33,9 @@ pub(super) async fn open(client: &mut TcpStream, endpoints: &[Endpoint]) -> io::
         },
         Err(refusal) => refusal,
     };
+    if let Some(stranger) = refusal.stranger() {
+        strangers.note(stranger);
+    }
     client.write_all(refusal.answer().as_bytes()).await?;
     client.shutdown().await?;
     Ok(None)
@@ -44,6 +52,20 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// Whom the worker wanted to reach and may not.
+    fn stranger(&self) -> Option<Stranger> {
+        let (host, rule, because) = match self {
+            Self::NotListed(host) => (host, "network.list", "the host is not on the worker's network list"),
+            Self::Inward(host) => (host, "network.inward", "the host's name leads to a private address"),
+            Self::Malformed | Self::OnlyConnect | Self::Unreachable(_) => return None,
+        };
+        Some(Stranger {
+            host: host.clone(),
+            rule,
+            because,
+        })
+    }
+
     fn answer(&self) -> String {
         let (status, text) = match self {
             Self::Malformed => ("400 Bad Request", "the request cannot be read".to_owned()),

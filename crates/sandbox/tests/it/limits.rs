@@ -67,6 +67,9 @@ async fn forks_beyond_the_limit_are_refused() {
         let started = text.lines().count();
         assert!((5..=8).contains(&started), "{tier}: {started}");
         assert!(!worker.wait().await.is_zero());
+        if worker.enforced().processes != Some(Backend::Rlimit) {
+            assert!(worker.usage().refused_processes >= 1, "{:?}", worker.usage());
+        }
     }
 }
 

@@ -249,6 +249,17 @@ async fn the_proxy_knows_its_list() {
         let (_, said) = run(bash(stage.spec(profile.clone(), &ask(target)))).await;
         assert!(said.contains(status), "{target}: {said}");
     }
+    let twice = format!("({0}); ({0}); true", ask("other.example.invalid:443"));
+    let mut worker = Supervised::spawn(bash(stage.spec(profile.clone(), &twice))).unwrap();
+    let said = crate::scene::output(&mut worker).await;
+    worker.wait().await;
+    let strangers: Vec<_> = worker.strangers().into_iter().map(|s| (s.host, s.rule)).collect();
+    assert_eq!(
+        strangers,
+        [("other.example.invalid:443".to_owned(), "network.list")],
+        "{said}"
+    );
+    assert!(worker.strangers().is_empty(), "each is told once");
     let (_, said) = run(stage.spec(profile, "echo $https_proxy")).await;
     assert_eq!(said, "http://127.0.0.1:3128\n");
 }

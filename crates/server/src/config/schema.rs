@@ -55,6 +55,7 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
     ("limits.retries", Kind::Number, "3"),
     ("limits.review_after", Kind::Duration, "\"15m\""),
     ("limits.rework_rounds", Kind::Number, "2"),
+    ("limits.violations", Kind::Number, "5"),
     ("sandbox.mode", Kind::Text, "\"required\""),
     ("shares.claude", Kind::Band, "[40, 50]"),
     ("shares.codex", Kind::Band, "[10, 20]"),
@@ -72,10 +73,12 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
         "[\".env\", \".env.local\", \".envrc\"]",
     ),
     ("workers.cpu_percent", Kind::Number, "50"),
+    ("workers.disk", Kind::Bytes, "\"10GiB\""),
     ("workers.files", Kind::Number, "4096"),
     ("workers.idle_timeout", Kind::Duration, "\"10m\""),
     ("workers.memory", Kind::Bytes, "\"2GiB\""),
     ("workers.processes", Kind::Number, "512"),
+    ("workers.timeout", Kind::Duration, "\"1h\""),
     ("workspace.root", Kind::Text, ""),
 ];
 

@@ -2,7 +2,7 @@
 
 use super::{
     contract::{Operation, get, post},
-    decisions, events, flat, keys, machine, metrics, money, rules, runs, websocket, workers,
+    decisions, events, flat, keys, machine, metrics, money, rules, runs, violations, websocket, workers,
 };
 use crate::{DoctorLine, gateway::LaneStatus, policy::Described};
 use maestria_api::{
@@ -12,6 +12,7 @@ use maestria_api::{
     money::{Budgets, Models, UsageTable},
     problem::Code,
     run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission},
+    violation::ViolationLine,
     worker::Worker,
 };
 use maestria_kernel::{agent::Agent, ledger::CallRow, workflow::Workflow};
@@ -324,6 +325,16 @@ fn money() -> Vec<Operation> {
 
 fn rules() -> Vec<Operation> {
     vec![
+        get(
+            "/api/v1/violations",
+            "listViolations",
+            "What a run's workers did or tried that they may not, newest first.",
+            violations::list,
+        )
+        .query::<violations::Filter>()
+        .shows::<Page<ViolationLine>>()
+        .refuses(OF_RUN)
+        .refuses(&[Code::BadCursor]),
         get("/api/v1/policies", "listPolicies", "The rules in force.", rules::list)
             .shows::<Page<Described>>()
             .refuses(&[Code::WrongState]),

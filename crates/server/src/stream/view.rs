@@ -6,13 +6,16 @@ use maestria_kernel::{
     port::{Store, StoreError, Stored},
 };
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, PoisonError},
 };
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// Runs that are kept.
 const MOST: usize = 256;
+
+/// Violations of a run that are kept.
+const VIOLATIONS: usize = 1000;
 
 /// Events read at once.
 const PAGE: u32 = 4096;
@@ -38,6 +41,8 @@ pub(crate) struct View {
     pub(crate) asked: HashMap<DecisionId, At>,
     /// The number up to which its events were looked for.
     looked: u64,
+    /// The newest violations, oldest first.
+    pub(crate) violations: VecDeque<Stored>,
 }
 
 impl View {
@@ -47,6 +52,7 @@ impl View {
             workers: HashMap::new(),
             asked: HashMap::new(),
             looked: 0,
+            violations: VecDeque::new(),
         }
     }
 
@@ -93,6 +99,12 @@ impl View {
                 model,
                 ..
             } => self.workers.entry(*task).or_default().model = Some(model.clone()),
+            Event::ViolationRecorded { .. } => {
+                if self.violations.len() == VIOLATIONS {
+                    self.violations.pop_front();
+                }
+                self.violations.push_back(stored.clone());
+            }
             Event::DecisionRequested { decision } => drop(self.asked.insert(decision.id, stored.at)),
             _ => {}
         }

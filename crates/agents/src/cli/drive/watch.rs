@@ -108,6 +108,11 @@ impl Watch {
         alarm.filter(|_| first)
     }
 
+    /// How long it has worked: neither frozen nor waiting for a person.
+    pub(super) const fn busy(&self) -> Duration {
+        self.busy
+    }
+
     pub(super) fn is_quiet(&self, span: Duration) -> bool {
         self.heard.elapsed() >= span
     }

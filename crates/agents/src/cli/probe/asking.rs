@@ -143,6 +143,7 @@ impl<'a> Asking<'a> {
             pricing: None,
             metered: false,
             record: None,
+            disk: 0,
             slot: &seat,
         })
         .await;

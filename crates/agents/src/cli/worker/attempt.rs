@@ -15,6 +15,7 @@ use crate::{
     },
     outcome::{Evidence, Expect, Judgement, judge, report, tree},
     policy::{Place, Policy},
+    violation,
     worktree::Look,
 };
 use maestria_kernel::{
@@ -24,7 +25,10 @@ use maestria_kernel::{
     port::{Observer, TaskJob},
 };
 use maestria_sandbox::{Demand, policy::BadPolicy};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// Executes a task. When this returns, the report is on the disk and no process is left.
 pub(super) async fn perform(agent: &CliAgent, job: TaskJob, observer: &dyn Observer) -> Outcome {
@@ -117,6 +121,7 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         },
         used: Usage::default(),
         look: None,
+        told: BTreeSet::new(),
     };
     let outcome = course.run().await;
     let look = course.look.take();
@@ -188,6 +193,8 @@ struct Course<'a> {
     used: Usage,
     /// The worktree as the last process left it.
     look: Option<Look>,
+    /// Changes of protected files that were told already.
+    told: BTreeSet<String>,
 }
 
 impl Course<'_> {
@@ -285,11 +292,23 @@ impl Course<'_> {
             pricing: agent.around.pricing,
             metered: self.access.is_metered(),
             record: Some(self.folder),
+            disk: agent.config.disk_bytes,
             slot: self.slot,
         });
         let ran = self.access.during(work, self.audience).await;
         agent.count(ran.seen.session.as_ref(), ran.seen.usage);
         ran
+    }
+
+    /// Tells of files that no worker changes and that git shows changed all the same.
+    fn tell_protected(&mut self, facts: Option<&tree::TreeFacts>) {
+        let files = facts.map(|facts| &facts.files[..]).unwrap_or_default();
+        for file in files.iter().filter(|file| self.policy.protects(Path::new(&file.path))) {
+            if self.told.insert(file.path.clone()) {
+                self.audience
+                    .tell(violation::of_change(&file.path).of(self.job.task.id));
+            }
+        }
     }
 
     async fn judge(&mut self, ran: &Ran) -> Judgement {
@@ -301,6 +320,7 @@ impl Course<'_> {
             }
         };
         self.look = look;
+        self.tell_protected(facts.as_ref());
         let expect = if self.job.task.kind.edits() {
             Expect::Change
         } else {

@@ -107,6 +107,7 @@ async fn ask(
         pricing: agent.around.pricing,
         metered: access.is_metered(),
         record: Some(&job.artefacts),
+        disk: agent.config.disk_bytes,
         slot: &seat,
     });
     let ran = access.during(work, &audience).await;

@@ -85,6 +85,15 @@ export type Task = {
   usage: Usage;
   last_action: string | null;
   violations: number;
+  offences: Violation[];
+  stopping: string | null;
+};
+export type Violation = {
+  kind: string;
+  rule: string;
+  subject: string;
+  because: string;
+  excess?: { limit: number; measured: number; unit: string };
 };
 export type Agent = {
   name: string;
@@ -106,7 +115,7 @@ export type Review = {
   asked_at: Moment;
   opinion: Opinion | null;
 };
-export type Choice = "accept" | "refuse" | "retry" | "skip" | "raise" | "stop";
+export type Choice = "accept" | "always" | "refuse" | "retry" | "skip" | "raise" | "stop";
 export type Answer = { choice: Choice; by: string; because: string; at: Moment };
 export type Question = {
   tool: string;
@@ -115,6 +124,8 @@ export type Question = {
   command?: string;
   url?: string;
   name?: string;
+  bound?: { cwd: string; sha256: string };
+  lasting?: { file: string; id: string; rule: string };
 };
 export type Decision = {
   id: string;

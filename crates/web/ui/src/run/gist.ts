@@ -6,7 +6,7 @@ export function gist(event: Event, keys: Map<string, string>): string {
   return [task, said(event)].filter((part) => part !== "").join("  ");
 }
 
-const TELLING = ["because", "text", "summary", "warning", "violation", "repair", "model", "how", "agent", "tier"];
+const TELLING = ["because", "text", "summary", "warning", "repair", "model", "how", "agent", "tier"];
 
 function said(event: Event): string {
   if (event.kind.startsWith("tool."))
@@ -19,6 +19,7 @@ function said(event: Event): string {
     inside("plan", "summary") ??
     inside("request", "text") ??
     inside("permission", "because") ??
+    inside("violation", "because") ??
     inside("review", "reviewer") ??
     inside("answer", "choice");
   const found = nested ?? TELLING.map((name) => event[name]).find((value) => typeof value === "string" && value !== "");

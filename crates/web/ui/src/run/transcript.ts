@@ -1,6 +1,6 @@
 // What agents said and did, as something to read: events folded into entries.
 
-import type { Event, Moment, Opinion, Usage } from "../api/types";
+import type { Event, Moment, Opinion, Usage, Violation } from "../api/types";
 
 /** What model calls used up to an entry that ends something: an attempt, a review. */
 export type Spent = { calls: number; tokens: number; cost: number; models: string[] };
@@ -115,7 +115,9 @@ export class Transcript {
       case "worker.warned":
         return note("wait", text("warning"));
       case "violation.recorded":
-        return note("bad", `violation: ${text("violation")}`);
+        return note("bad", `violation ${violated(event)}`);
+      case "task.stopped":
+        return note("bad", `stopped: ${text("because")}`);
       case "review.requested": {
         const review = event["review"] as { id: string; reviewer: string; task: string | null };
         this.#reviews.set(review.id, { reviewer: review.reviewer, task: review.task });
@@ -211,4 +213,11 @@ export class Transcript {
       because: permission.because,
     };
   }
+}
+
+/** A violation in a line. */
+function violated(event: Event): string {
+  const found = event["violation"] as Violation;
+  const count = Number(event["count"] ?? 0);
+  return `${count > 0 ? `${count}` : ""}: ${found.kind} ${found.subject} (${found.rule}), ${found.because}`.trim();
 }
