@@ -15,6 +15,11 @@ use clap::Parser as _;
 use exit::Exit;
 use std::process::ExitCode;
 
+/// A call through the gateway takes about a hundred small pieces of memory and gives them back: with the system's
+/// allocator that is a sixth of what it costs.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let args = match args::Args::try_parse() {
         Ok(args) => args,

@@ -2,6 +2,7 @@
 
 mod door;
 mod handle;
+mod id;
 mod slow;
 mod write;
 

@@ -8,7 +8,8 @@ use crate::{
     wire::{Dialect, Piece, Writer, sse},
 };
 use bytes::{Bytes, BytesMut};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// How the provider's stream becomes the client's.
 #[derive(Debug)]
@@ -166,13 +167,25 @@ impl Relay {
     }
 }
 
+/// What tells an event that holds the usage from others.
+#[derive(Deserialize)]
+struct Parts<'a> {
+    #[serde(borrow)]
+    usage: &'a RawValue,
+    #[serde(borrow)]
+    choices: &'a RawValue,
+}
+
+impl Parts<'_> {
+    fn is_usage_only(&self) -> bool {
+        let is_empty = |list: &str| list.strip_prefix('[').is_some_and(|rest| rest.trim_start() == "]");
+        self.usage.get().starts_with('{') && is_empty(self.choices.get())
+    }
+}
+
 /// Passes an event on, unless it is the one that holds nothing but the usage.
 fn sift(data: &[u8], out: &mut Vec<u8>) {
-    let usage_only = || {
-        let event: Option<Value> = serde_json::from_slice(data).ok();
-        event.is_some_and(|e| e["usage"].is_object() && e["choices"].as_array().is_some_and(Vec::is_empty))
-    };
-    if Dialect::OpenAi.may_matter(data) && usage_only() {
+    if Dialect::OpenAi.may_matter(data) && serde_json::from_slice::<Parts<'_>>(data).is_ok_and(|p| p.is_usage_only()) {
         return;
     }
     for line in data.split(|byte| *byte == b'\n') {

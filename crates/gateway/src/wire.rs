@@ -204,6 +204,16 @@ impl Dialect {
         out
     }
 
+    /// What a provider's whole answer says that it has counted.
+    pub(crate) fn counts(self, body: &Value) -> Option<Counts> {
+        match self {
+            Self::OpenAi => openai::counts(body),
+            Self::Responses => responses::counts(body),
+            Self::Anthropic => anthropic::counts(body),
+            Self::Gemini => gemini::counts(body),
+        }
+    }
+
     /// Writes a whole answer for a client.
     pub fn write_document(self, answer: &Answer, manner: &Manner) -> Value {
         match self {

@@ -3,6 +3,7 @@
 use super::{
     Bounds,
     door::{self, Place},
+    id,
     write::{self, Body},
 };
 use crate::{
@@ -26,6 +27,9 @@ use std::sync::Arc;
 /// Headers of clients that providers of the same dialect are given.
 const PASSED_ON: &[&str] = &["anthropic-version", "anthropic-beta", "openai-beta"];
 
+/// Room that is made for a body when its first part is there.
+const RESERVED: usize = 1 << 20;
+
 /// Handles the requests of all connections.
 #[derive(Debug, Clone)]
 pub(super) struct Handler {
@@ -43,7 +47,7 @@ impl Handler {
     }
 
     pub(super) async fn handle(&self, request: Request<Incoming>) -> Response<Body> {
-        let id = uuid::Uuid::now_v7().simple().to_string();
+        let id = id::next(self.service.now());
         let place = door::find(request.method(), request.uri(), request.headers());
         let face = match &place {
             Place::Ask(door) => door.face,
@@ -139,6 +143,7 @@ impl Handler {
         if body.size_hint().lower() > self.bounds.body as u64 {
             return Err(too_large());
         }
+        let expected = usize::try_from(body.size_hint().lower()).unwrap_or(0);
         let mut whole = BytesMut::new();
         loop {
             let frame = match tokio::time::timeout(self.bounds.patience, body.frame()).await {
@@ -155,6 +160,10 @@ impl Handler {
             }
             if whole.len() + data.len() > self.bounds.body {
                 return Err(too_large());
+            }
+            if whole.is_empty() {
+                // At once, but not more than has to come anyway: who announces much has not sent it yet.
+                whole.reserve(expected.min(RESERVED));
             }
             whole.extend_from_slice(&data);
         }

@@ -14,7 +14,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 use serde_json::Value;
-use std::convert::Infallible;
+use std::{borrow::Cow, convert::Infallible};
 
 pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
@@ -90,12 +90,16 @@ pub(super) fn answer(answered: Answered, array: bool) -> Response<Body> {
     response
 }
 
+/// The longest sentence in a header.
+const SENTENCE: usize = 600;
+
 /// A sentence as a header can carry it.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' })
-        .take(600)
-        .collect()
+fn printable(text: &str) -> Cow<'_, str> {
+    if text.len() <= SENTENCE && text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Cow::Borrowed(text);
+    }
+    let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+    Cow::Owned(text.chars().map(printable).take(SENTENCE).collect())
 }
 
 /// A body that asks the provider for more only when the client has taken what there was.

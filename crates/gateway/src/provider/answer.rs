@@ -352,9 +352,6 @@ impl Skimmed {
         let mut body = serde_json::json!({});
         body["usage"] = self.usage;
         body["usageMetadata"] = self.usage_metadata;
-        dialect.read_document(&body).into_iter().find_map(|piece| match piece {
-            Piece::Counts(counts) => Some(counts),
-            _ => None,
-        })
+        dialect.counts(&body)
     }
 }

@@ -90,13 +90,18 @@ impl Reader {
     /// The start tells what was sent, the end what was received; each may tell only a part.
     fn count(&mut self, usage: &Value, out: &mut Vec<Piece>) {
         if usage.is_object() {
-            self.counts.merge(counts(usage));
+            self.counts.merge(used(usage));
             out.push(Piece::Counts(self.counts));
         }
     }
 }
 
-fn counts(usage: &Value) -> Counts {
+/// What the provider counted.
+pub(in crate::wire) fn counts(body: &Value) -> Option<Counts> {
+    body.get("usage").filter(|u| u.is_object()).map(used)
+}
+
+fn used(usage: &Value) -> Counts {
     let cached = count(usage, "/cache_read_input_tokens");
     let written = count(usage, "/cache_creation_input_tokens");
     Counts {
