@@ -29,6 +29,9 @@ use tokio::{
 /// How long a run rests whose driver has failed.
 const REST: Duration = Duration::from_secs(2);
 
+/// How long it takes until a run is looked at again that owes something when its driver ends.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// How long it is believed that another process drives a run, or none does. Looking takes the lock for a moment.
 const BELIEVED: Duration = Duration::from_millis(100);
 const MOST_BELIEVED: usize = 4096;
@@ -225,7 +228,7 @@ impl Host {
     }
 
     fn settle(&self, run: RunId, need: Need) {
-        let elsewhere = !self.yard.places().is_driven(run) && self.app.is_driven(run);
+        let elsewhere = self.app.is_driven_by_another(run);
         match need {
             Need::Place if !elsewhere => self.yard.places().wait(run),
             Need::Driver if !elsewhere => self.begin(run),
@@ -255,12 +258,14 @@ impl Host {
                 let owes = app.engine.store().owed(run).await.is_ok_and(|owed| !owed.is_empty());
                 yard.places().end(run);
                 yard.bell.notify_one();
-                if !owes || app.is_driven(run) {
-                    return;
-                }
                 match hosting {
-                    Hosting::All => return yard.ask(run),
-                    Hosting::Settle if yard.places().begin(run, false) => {}
+                    _ if !owes => return,
+                    Hosting::All if app.is_driven_by_another(run) => return,
+                    Hosting::All => {
+                        tokio::time::sleep(AGAIN).await;
+                        return yard.ask(run);
+                    }
+                    Hosting::Settle if !app.is_driven(run) && yard.places().begin(run, false) => {}
                     Hosting::Settle => return,
                 }
             }
