@@ -39,6 +39,17 @@ pub struct Health {
     pub store: String,
     /// Since it started.
     pub uptime_seconds: u64,
+    /// The runs that it drives.
+    pub runs: Lengths,
+}
+
+/// How many runs a server drives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Lengths {
+    /// At work; those that wait for a person do not count.
+    pub at_work: usize,
+    /// Waiting for a place.
+    pub queued: usize,
 }
 
 /// The server, and who asks.
@@ -60,6 +71,57 @@ pub struct Meta {
     pub features: Vec<String>,
     /// Where it listens.
     pub listen: String,
+}
+
+/// A key to the API, without the key itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyLine {
+    /// Its name, which is the caller's.
+    pub name: String,
+    /// How it begins.
+    pub prefix: String,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made.
+    pub created_at: At,
+    /// When it ends by itself.
+    pub expires_at: Option<At>,
+    /// When it was last used; up to a minute behind.
+    pub used_at: Option<At>,
+    /// When it was revoked.
+    pub revoked_at: Option<At>,
+}
+
+/// A key that is wished for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// Its name: letters, digits, `-`, `_`, `.`.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// After how many days it ends; never if not given.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 3650))]
+    pub days: Option<u32>,
+}
+
+/// A key that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MadeKey {
+    /// The key itself, shown this once.
+    pub key: String,
+    /// What is kept of it.
+    #[serde(flatten)]
+    pub line: KeyLine,
+}
+
+/// The body of `keys/revoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revoke {
+    /// A key's name, or a credential's id.
+    pub name: String,
 }
 
 /// The body of `sign-in`.

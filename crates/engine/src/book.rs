@@ -50,6 +50,12 @@ impl Book {
         }
     }
 
+    /// A run that nobody has heard of yet: there is nothing to read.
+    pub(crate) fn blank(store: Arc<dyn Store>, clock: Arc<dyn Clock>, id: RunId) -> Self {
+        let run = Run::blank(id);
+        Self { run, store, clock }
+    }
+
     /// Decides a command and stores what follows, together with the effect that the command settles.
     pub(crate) async fn take(
         &mut self,

@@ -112,14 +112,22 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Task`] for a task text that is not taken; [`EngineError::Store`].
     pub async fn submit(&self, request: Request) -> Result<RunId, EngineError> {
+        Ok(self.enlist(request).await?.id)
+    }
+
+    /// The same, for somebody who shows the run at once.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub async fn enlist(&self, request: Request) -> Result<Run, EngineError> {
         check_task(&request.text)?;
         let id = RunId::new(Uuid::now_v7());
-        let mut book = self.open(id).await?;
+        let mut book = Book::blank(self.ports.store.clone(), self.ports.clock.clone(), id);
         let command = Command::Submit {
             request: Box::new(request),
         };
         book.take(&command, Vec::new()).await?.map_err(EngineError::Refused)?;
-        Ok(id)
+        Ok(book.run)
     }
 
     /// A run as its log has it now.
@@ -137,13 +145,9 @@ impl Engine {
 
     /// The events of a run as they are stored by this process.
     pub async fn watch(&self, id: RunId) -> broadcast::Receiver<Arc<Stored>> {
-        self.tails
-            .lock()
-            .await
-            .entry(id)
-            .or_insert_with(Tail::new)
-            .news
-            .subscribe()
+        let mut tails = self.tails.lock().await;
+        tails.retain(|_, tail| tail.is_used());
+        tails.entry(id).or_insert_with(Tail::new).news.subscribe()
     }
 
     /// The store, for readers of logs and lists.
@@ -266,5 +270,10 @@ impl Tail {
             news: broadcast::channel(NEWS).0,
             driver: None,
         }
+    }
+
+    /// Somebody watches, or drives.
+    fn is_used(&self) -> bool {
+        self.driver.is_some() || self.news.receiver_count() > 0
     }
 }

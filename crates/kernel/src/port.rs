@@ -197,6 +197,10 @@ pub trait Store: Send + Sync {
     /// All runs, newest first.
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>>;
 
+    /// The number of the newest event of all, and the rows of the runs that have events after `after`. A row may be newer
+    /// than the number, never older.
+    fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>>;
+
     /// Leaves a command for whoever drives the run; returns its number.
     fn post(&self, run: RunId, command: crate::command::Command) -> Boxed<'_, Result<u64, StoreError>>;
 

@@ -107,6 +107,7 @@ pub struct App {
     hidden: Vec<AgentName>,
     locks: PathBuf,
     in_house: Arc<InHouse>,
+    pub(crate) audited: Arc<Audited>,
 }
 
 /// The moment it is.
@@ -128,7 +129,8 @@ impl App {
         let path = config.store.clone();
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await;
         let store: Arc<dyn Store> = Arc::new(opened.map_err(|e| AppError::Config(e.to_string()))??);
-        let store: Arc<dyn Store> = Arc::new(Audited::new(store, audit::trail(&config.store)));
+        let audited = Arc::new(Audited::new(store, audit::trail(&config.store)));
+        let store: Arc<dyn Store> = audited.clone();
         let plan = gateway(&config, &options)?;
         let in_house = Arc::new(InHouse::new(&config, &options));
         let models: Arc<dyn Models> = in_house.clone();
@@ -165,6 +167,7 @@ impl App {
             hidden,
             locks,
             in_house,
+            audited,
         })
     }
 
@@ -235,22 +238,23 @@ impl App {
     /// # Errors
     /// [`AppError::Config`] with what was spent.
     pub async fn check_day_budget(&self) -> Result<(), AppError> {
-        let Some(budget) = self.config.day_budget else {
-            return Ok(());
-        };
         let since = now().0 - 24 * 3_600_000;
         let rows = self.engine.store().runs().await?;
-        let spent: Cost = rows
-            .iter()
-            .filter(|r| r.created_at.0 >= since)
-            .map(|r| r.usage.cost)
-            .sum();
-        if spent < budget {
-            return Ok(());
+        let today = rows.iter().filter(|r| r.created_at.0 >= since);
+        self.check_spent(today.map(|r| r.usage.cost).sum())
+    }
+
+    /// The same for somebody who knows what they have cost.
+    ///
+    /// # Errors
+    /// [`AppError::Config`] with what was spent.
+    pub(crate) fn check_spent(&self, spent: Cost) -> Result<(), AppError> {
+        match self.config.day_budget {
+            Some(budget) if spent >= budget => Err(AppError::Config(format!(
+                "the day's budget is spent: {spent} of {budget} in the last 24 hours; raise `day` of [budget] or wait"
+            ))),
+            _ => Ok(()),
         }
-        Err(AppError::Config(format!(
-            "the day's budget is spent: {spent} of {budget} in the last 24 hours; raise `day` of [budget] or wait"
-        )))
     }
 
     /// The run that a person means: its id, the end of it, or `last`.
@@ -305,6 +309,12 @@ impl App {
     pub async fn run_of(&self, decision: DecisionId) -> Option<RunId> {
         let open = self.open_decisions().await.ok()?;
         open.into_iter().find(|(_, d)| d.id == decision).map(|(run, _)| run.id)
+    }
+
+    /// Whether another process drives a run now. A lock of our own may live on for a moment in what we have just forked.
+    pub(crate) fn is_driven_by_another(&self, run: RunId) -> bool {
+        let holder = || std::fs::read_to_string(self.locks.join(format!("{run}.lock"))).unwrap_or_default();
+        self.is_driven(run) && holder().trim() != std::process::id().to_string()
     }
 
     /// Whether some process drives a run now.

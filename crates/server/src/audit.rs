@@ -8,8 +8,11 @@ use maestria_kernel::{
     port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError},
 };
 use maestria_sandbox::audit::{Audit, Record, fingerprint};
-use std::{path::Path, sync::Arc};
-use tokio::sync::Mutex;
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock},
+};
+use tokio::sync::{Mutex, Notify};
 
 /// Events looked at in one go.
 const PAGE: u32 = 1024;
@@ -24,6 +27,14 @@ pub(crate) struct Audited {
     store: Arc<dyn Store>,
     /// One follower at a time.
     trail: Mutex<Audit>,
+    /// Rung at each commit that leaves a trail, once somebody follows beside the commits.
+    bell: OnceLock<Notify>,
+}
+
+impl std::fmt::Debug for Audited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Audited").finish_non_exhaustive()
+    }
 }
 
 impl Audited {
@@ -31,11 +42,22 @@ impl Audited {
         Self {
             store,
             trail: Mutex::new(trail),
+            bell: OnceLock::new(),
+        }
+    }
+
+    /// Follows beside the commits from now on, for ever: a process that stays need not wait for the trail at each of them.
+    /// What a crash cuts off is caught up with by the next process.
+    pub(crate) async fn follow_beside(&self) {
+        let bell = self.bell.get_or_init(Notify::new);
+        loop {
+            self.follow().await;
+            bell.notified().await;
         }
     }
 
     /// Brings the trail up to the store. A trail that cannot be written is told, and costs no run.
-    async fn follow(&self) {
+    pub(crate) async fn follow(&self) {
         let trail = self.trail.lock().await;
         if let Err(why) = self.catch_up(&trail).await {
             tracing::error!(%why, "the audit trail could not be written");
@@ -62,8 +84,10 @@ impl Store for Audited {
         Box::pin(async move {
             let worth_it = batch.events.iter().any(|stored| is_worth_an_entry(&stored.event));
             self.store.commit(run, batch).await?;
-            if worth_it {
-                self.follow().await;
+            match self.bell.get() {
+                Some(bell) if worth_it => bell.notify_one(),
+                None if worth_it => self.follow().await,
+                _ => {}
             }
             Ok(())
         })
@@ -96,6 +120,10 @@ impl Store for Audited {
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
         self.store.runs()
+    }
+
+    fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
+        self.store.changed(after)
     }
 
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {

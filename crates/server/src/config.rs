@@ -131,6 +131,16 @@ pub struct Config {
     pub workflows: PathBuf,
     /// Where the server listens.
     pub listen: SocketAddr,
+    /// Runs that one server drives at once; more wait.
+    pub runs_at_once: usize,
+    /// The most requests a second that a key or a credential may send; 0: any. The token is not held to it.
+    pub requests_per_second: u32,
+    /// The server's certificate.
+    pub tls_cert: Option<PathBuf>,
+    /// Its key.
+    pub tls_key: Option<PathBuf>,
+    /// Names that the server goes by besides those of this machine.
+    pub hosts: Vec<String>,
     layers: Layers,
 }
 
@@ -215,6 +225,11 @@ impl Config {
             workflows: sources.path().with_file_name("workflows"),
             policy: sources.policy(),
             listen: get.address("server.listen"),
+            runs_at_once: get.number("server.runs_at_once"),
+            requests_per_second: get.number("server.requests_per_second"),
+            tls_cert: get.path("server.tls_cert"),
+            tls_key: get.path("server.tls_key"),
+            hosts: get.words("server.hosts"),
             layers: Layers::default(),
         }
     }

@@ -13,6 +13,7 @@ mod files;
 mod flat;
 mod graph;
 mod guard;
+mod keys;
 mod machine;
 mod metrics;
 mod money;
@@ -22,24 +23,28 @@ mod reply;
 mod rules;
 mod runs;
 mod server;
+mod shown;
+mod site;
 mod socket;
+mod tls;
 mod violations;
 mod websocket;
 mod workers;
 
-pub use access::{Access, AccessError};
-pub use server::{ListenError, Server, running};
+pub use access::{Access, AccessError, Issued, Revoked};
+pub use server::{ListenError, Place, Server, running};
+pub use tls::TlsError;
 
 use crate::{
     App,
     config::Sources,
     host::Host,
-    stream::{tail::Tail, view::Views},
+    stream::{rows::Rows, tail::Tail, view::Views},
 };
 use axum::{Router, middleware};
 use maestria_kernel::{At, ledger::Ledger};
 use problem::Refusal;
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -47,13 +52,16 @@ pub(crate) struct Shared {
     pub(crate) sources: Sources,
     pub(crate) books: Arc<dyn Ledger>,
     pub(crate) tail: Arc<Tail>,
+    pub(crate) rows: Arc<Rows>,
     pub(crate) views: Views,
-    pub(crate) host: Host,
+    pub(crate) gallery: shown::Gallery,
+    pub(crate) host: Arc<Host>,
     pub(crate) access: Access,
+    pub(crate) pace: access::pace::Pace,
     /// Room for conversations, which stay open.
     pub(crate) lines: Arc<tokio::sync::Semaphore>,
     pub(crate) repeats: guard::Repeats,
-    pub(crate) listen: SocketAddr,
+    pub(crate) site: site::Site,
     pub(crate) started: Instant,
     pub(crate) started_at: At,
     pub(crate) stopping: tokio::sync::watch::Receiver<bool>,
@@ -62,7 +70,7 @@ pub(crate) struct Shared {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared")
-            .field("listen", &self.listen)
+            .field("site", &self.site)
             .finish_non_exhaustive()
     }
 }

@@ -6,7 +6,7 @@ use maestria_kernel::{
     port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError, Stored},
 };
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::ready,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -150,6 +150,14 @@ impl Store for MemoryStore {
         let mut rows: Vec<RunRow> = self.logs().runs.values().filter_map(|log| log.row.clone()).collect();
         rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
         done(Ok(rows))
+    }
+
+    fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
+        let logs = self.logs();
+        let begin = usize::try_from(after).map_or(logs.feed.len(), |place| place.min(logs.feed.len()));
+        let moved: BTreeSet<RunId> = logs.feed[begin..].iter().map(|(run, _)| *run).collect();
+        let rows = moved.iter().filter_map(|run| logs.runs.get(run)?.row.clone());
+        done(Ok((logs.feed.len() as u64, rows.collect())))
     }
 
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {

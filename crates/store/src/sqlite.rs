@@ -130,6 +130,10 @@ impl Store for SqliteStore {
         Box::pin(self.readers.read(|view| view.runs()))
     }
 
+    fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
+        Box::pin(self.readers.read(move |view| view.changed(after)))
+    }
+
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             let write = Write::post(run, &command).map_err(|e| self.damaged(e))?;

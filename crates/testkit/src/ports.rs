@@ -333,6 +333,10 @@ impl Store for Mortal {
         self.inner.runs()
     }
 
+    fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
+        self.inner.changed(after)
+    }
+
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
         self.inner.post(run, command)
     }

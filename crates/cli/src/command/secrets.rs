@@ -114,6 +114,6 @@ fn list(vault: &Vault, passphrase: Option<&Secret>, json: bool) -> Result<(), Fa
     Ok(())
 }
 
-fn day(millis: i64) -> String {
+pub(super) fn day(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis).map_or_else(|_| "–".to_owned(), |at| at.strftime("%Y-%m-%d").to_string())
 }

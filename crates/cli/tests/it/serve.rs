@@ -1,7 +1,10 @@
 //! The server as a process: what is refused and how, runs followed and decided through it, a kill.
 
 mod access;
+mod keys;
 mod lines;
+mod queue;
+mod remote;
 mod scene;
 
 use crate::process::run;

@@ -61,7 +61,12 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
     ("shares.claude", Kind::Band, "[40, 50]"),
     ("shares.codex", Kind::Band, "[10, 20]"),
     ("shares.gemini", Kind::Band, "[40, 50]"),
+    ("server.hosts", Kind::Words, "[]"),
     ("server.listen", Kind::Text, "\"127.0.0.1:8090\""),
+    ("server.requests_per_second", Kind::Number, "200"),
+    ("server.runs_at_once", Kind::Number, "4"),
+    ("server.tls_cert", Kind::Text, ""),
+    ("server.tls_key", Kind::Text, ""),
     ("store.path", Kind::Text, ""),
     (
         "target.env_files",

@@ -1,13 +1,18 @@
-//! Who may come in: the server's token, credentials signed with it, and one-time codes for links.
+//! Who may come in: the server's token, keys, credentials signed with the token, and one-time codes for links.
 //!
 //! The token is 256 random bits in a file that only its owner can read; whoever has it is admin. A credential is a JSON
 //! web token (HS256) under a key derived from it, with a name, a role and an end; so restarts keep it valid and a new token
-//! ends all of them at once.
+//! ends all of them at once. Keys are good until they are revoked, or to their end; what is kept of them is a code that is
+//! made with the token, too. What is revoked is revoked at once: nobody is believed before a look at the register.
+
+pub(crate) mod pace;
+mod register;
 
 use crate::{app::AppError, config::Config};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use maestria_api::meta::Role;
+use maestria_api::meta::{KeyLine, Role};
 use maestria_kernel::At;
+use register::{Key, LONGEST_LIFE, Register, Stamp, is_key};
 use ring::{
     hmac,
     rand::{SecureRandom as _, SystemRandom},
@@ -15,11 +20,11 @@ use ring::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, PoisonError, RwLock},
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// How long a code is good.
 const CODE_LIFE: Duration = Duration::from_secs(600);
@@ -28,6 +33,12 @@ const CODE_LIFE: Duration = Duration::from_secs(600);
 const PAGE_LIFE: Duration = Duration::from_secs(12 * 3600);
 
 const ISSUER: &str = "maestria";
+
+/// How often the register is looked at for those who ask nothing: open streams.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How long the use of a key may go unwritten.
+const UNWRITTEN: Duration = Duration::from_secs(60);
 
 /// The only header that is taken; an `alg` of somebody else's choosing is no choice.
 const HEADER: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
@@ -40,6 +51,10 @@ pub type AccessError = AppError;
 pub(crate) struct Caller {
     pub(crate) name: String,
     pub(crate) role: Role,
+    /// What names the credential among all; the token has none.
+    pub(crate) id: Option<String>,
+    /// When it ends.
+    until: Option<At>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,6 +63,7 @@ struct Claims {
     iss: String,
     aud: String,
     sub: String,
+    jti: String,
     role: Role,
     iat: i64,
     nbf: i64,
@@ -58,8 +74,37 @@ struct Claims {
 pub struct Access {
     token: String,
     key: hmac::Key,
+    /// Makes the codes over keys.
+    coder: hmac::Key,
+    file: PathBuf,
+    known: RwLock<Known>,
+    /// Keys that were used, when, and not written down yet.
+    unwritten: Mutex<HashMap<String, At>>,
+    /// Another value after each change of the register.
+    changes: watch::Sender<u64>,
     /// Codes that were used, until they end.
     used: Mutex<HashMap<String, At>>,
+}
+
+/// The register as it was read last.
+#[derive(Debug, Default)]
+struct Known {
+    stamp: Stamp,
+    register: Register,
+    /// The place of each key by its code.
+    places: HashMap<String, usize>,
+}
+
+impl Known {
+    fn new(stamp: Stamp, register: Register) -> Self {
+        let codes = register.keys.iter().enumerate();
+        let places = codes.map(|(place, key)| (key.code.clone(), place)).collect();
+        Self {
+            stamp,
+            register,
+            places,
+        }
+    }
 }
 
 impl std::fmt::Debug for Access {
@@ -74,7 +119,8 @@ impl Access {
     /// # Errors
     /// When its file can neither be read nor made.
     pub fn open(config: &Config) -> Result<Self, AccessError> {
-        Ok(Self::of(crate::gateway::token(&file(config), random()?)?))
+        let token = crate::gateway::token(&file(config), random()?)?;
+        Ok(Self::of(token, file(config).with_extension("keys")))
     }
 
     /// Makes a new token; every credential under the old one ends with the next start of the server.
@@ -93,16 +139,21 @@ impl Access {
     ///
     /// # Errors
     /// When the system gives no random bytes.
-    pub fn link(&self, address: SocketAddr) -> Result<String, AccessError> {
-        Ok(format!("http://{address}/#signin={}", self.code(crate::now())?))
+    pub fn link(&self, server: &str) -> Result<String, AccessError> {
+        Ok(format!("{server}/#signin={}", self.code(crate::now())?))
     }
 
-    fn of(token: String) -> Self {
+    fn of(token: String, file: PathBuf) -> Self {
         let base = hmac::Key::new(hmac::HMAC_SHA256, token.as_bytes());
-        let derived = hmac::sign(&base, b"maestria credentials 1");
+        let derived = |what: &str| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&base, what.as_bytes()).as_ref());
         Self {
+            key: derived("maestria credentials 1"),
+            coder: derived("maestria keys 1"),
             token,
-            key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()),
+            file,
+            known: RwLock::default(),
+            unwritten: Mutex::default(),
+            changes: watch::channel(0).0,
             used: Mutex::default(),
         }
     }
@@ -113,13 +164,18 @@ impl Access {
     }
 
     /// A credential with a name, a role and an end.
-    pub fn issue(&self, name: &str, role: Role, now: At, life: Duration) -> (String, At) {
-        let end = now.after(life);
+    ///
+    /// # Errors
+    /// When the system gives no random bytes.
+    pub fn issue(&self, name: &str, role: Role, now: At, life: Duration) -> Result<Issued, AccessError> {
+        let end = now.after(life.min(LONGEST_LIFE));
         let seconds = |at: At| at.0.div_euclid(1000);
+        let id: String = random()?.chars().take(16).collect();
         let claims = Claims {
             iss: ISSUER.to_owned(),
             aud: ISSUER.to_owned(),
             sub: name.to_owned(),
+            jti: id.clone(),
             role,
             iat: seconds(now),
             nbf: seconds(now),
@@ -128,7 +184,11 @@ impl Access {
         let body = serde_json::to_string(&claims).unwrap_or_default();
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(HEADER), URL_SAFE_NO_PAD.encode(body));
         let seal = hmac::sign(&self.key, signed.as_bytes());
-        (format!("{signed}.{}", URL_SAFE_NO_PAD.encode(seal)), end)
+        Ok(Issued {
+            credential: format!("{signed}.{}", URL_SAFE_NO_PAD.encode(seal)),
+            id,
+            end,
+        })
     }
 
     /// Whose credential this is; `None` for all that are not valid, whatever the reason.
@@ -137,8 +197,40 @@ impl Access {
             return Some(Caller {
                 name: "token".to_owned(),
                 role: Role::Admin,
+                id: None,
+                until: None,
             });
         }
+        // Without the register nobody but the token's owner can be believed.
+        self.refresh().ok()?;
+        let caller = if is_key(given) {
+            self.keyed(given, now)?
+        } else {
+            self.signed(given, now)?
+        };
+        Some(caller)
+    }
+
+    /// Whose key this is.
+    fn keyed(&self, given: &str, now: At) -> Option<Caller> {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let key = known.register.keys.get(*known.places.get(&self.code_of(given))?)?;
+        if !key.is_good(now) {
+            return None;
+        }
+        let line = &key.line;
+        let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+        unwritten.insert(line.name.clone(), now);
+        Some(Caller {
+            name: line.name.clone(),
+            role: line.role,
+            id: Some(format!("key {}", line.name)),
+            until: line.expires_at,
+        })
+    }
+
+    /// Whose signed credential this is.
+    fn signed(&self, given: &str, now: At) -> Option<Caller> {
         let (signed, seal) = given.rsplit_once('.')?;
         let seal = URL_SAFE_NO_PAD.decode(seal).ok()?;
         hmac::verify(&self.key, signed.as_bytes(), &seal).ok()?;
@@ -149,10 +241,18 @@ impl Access {
         let claims: Claims = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(body).ok()?).ok()?;
         let seconds = now.0.div_euclid(1000);
         let valid = claims.iss == ISSUER && claims.aud == ISSUER && claims.nbf <= seconds && seconds < claims.exp;
-        valid.then_some(Caller {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        (valid && !known.register.revoked.contains_key(&claims.jti)).then(|| Caller {
             name: claims.sub,
             role: claims.role,
+            id: Some(format!("credential {}", claims.jti)),
+            until: Some(At(claims.exp.saturating_mul(1000))),
         })
+    }
+
+    /// A code for a key, which says nothing of it.
+    fn code_of(&self, key: &str) -> String {
+        URL_SAFE_NO_PAD.encode(hmac::sign(&self.coder, key.as_bytes()))
     }
 
     /// Compares in constant time.
@@ -173,7 +273,7 @@ impl Access {
     }
 
     /// Takes a code and gives a page's credential for it.
-    pub(crate) fn redeem(&self, code: &str, now: At) -> Option<(String, At)> {
+    pub(crate) fn redeem(&self, code: &str, now: At) -> Option<Issued> {
         let (said, seal) = code.rsplit_once('.')?;
         let seal = URL_SAFE_NO_PAD.decode(seal).ok()?;
         hmac::verify(&self.key, code_text(said).as_bytes(), &seal).ok()?;
@@ -186,8 +286,158 @@ impl Access {
         if used.insert(said.to_owned(), end).is_some() {
             return None;
         }
-        Some(self.issue("dashboard", Role::Admin, now, PAGE_LIFE))
+        self.issue("dashboard", Role::Admin, now, PAGE_LIFE).ok()
     }
+
+    /// Makes a key, which nobody can ever show again.
+    ///
+    /// # Errors
+    /// When the name is taken or none, or the register cannot be written.
+    pub fn add_key(
+        &self,
+        name: &str,
+        role: Role,
+        now: At,
+        life: Option<Duration>,
+    ) -> Result<(String, KeyLine), AccessError> {
+        let (key, kept) = Key::make(name, role, now, life, |key| self.code_of(key))?;
+        let line = kept.line.clone();
+        Register::change(&self.file, |register| {
+            register.check_name(name)?;
+            register.keys.push(kept);
+            Ok::<(), AccessError>(())
+        })??;
+        Ok((key, line))
+    }
+
+    /// All keys there are and were, without the keys themselves.
+    ///
+    /// # Errors
+    /// When the register cannot be read.
+    pub fn keys(&self) -> Result<Vec<KeyLine>, AccessError> {
+        self.write_uses()?;
+        self.refresh()?;
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(known.register.keys.iter().map(|key| key.line.clone()).collect())
+    }
+
+    /// Revokes a key by its name, or a credential: itself, or its id. A server that runs heeds it at once.
+    ///
+    /// # Errors
+    /// When there is nothing of that name, or the register cannot be written.
+    pub fn revoke(&self, what: &str, now: At) -> Result<Revoked, AccessError> {
+        let signed = self.signed(what, now);
+        let id = signed
+            .as_ref()
+            .and_then(|caller| caller.id.as_deref()?.strip_prefix("credential "));
+        let is_id = what.len() == 16 && what.bytes().all(|b| b.is_ascii_hexdigit());
+        let revoked = Register::change(&self.file, |register| {
+            register.revoked.retain(|_, end| *end > now);
+            if let Some(line) = register.revoke(what, now) {
+                return Some(Revoked::Key(Box::new(line)));
+            }
+            let id = id.or_else(|| is_id.then_some(what))?;
+            let end = signed.as_ref().and_then(|caller| caller.until);
+            register
+                .revoked
+                .insert(id.to_owned(), end.unwrap_or_else(|| now.after(LONGEST_LIFE)));
+            Some(Revoked::Credential(id.to_owned()))
+        })?;
+        let missing = || format!("there is no key `{what}` in force, and it is no credential and no credential's id");
+        revoked.ok_or_else(|| AppError::NotFound(missing()))
+    }
+
+    /// Comes back when a credential is good no more: revoked, or at its end.
+    pub(crate) async fn ends(&self, credential: &str) {
+        let mut changes = self.changes.subscribe();
+        loop {
+            let now = crate::now();
+            let Some(caller) = self.whose(credential, now) else {
+                return;
+            };
+            let left = caller.until.map(|end| end.since(now));
+            let end = async {
+                match left {
+                    Some(left) => tokio::time::sleep(left).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                // The sender is ours; it is there.
+                _ = changes.changed() => {}
+                () = end => {}
+            }
+        }
+    }
+
+    /// Looks after the register for ever, for those who ask nothing, and writes down when keys were used.
+    pub(crate) async fn look_after(&self) {
+        let mut written = tokio::time::Instant::now();
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if let Err(error) = self.refresh() {
+                tracing::error!(%error, "the keys cannot be read; only the token lets in");
+            }
+            if written.elapsed() >= UNWRITTEN {
+                written = tokio::time::Instant::now();
+                if let Err(error) = self.write_uses() {
+                    tracing::warn!(%error, "the use of keys could not be written down");
+                }
+            }
+        }
+    }
+
+    /// Writes down when keys were used.
+    ///
+    /// # Errors
+    /// When the register cannot be written.
+    pub(crate) fn write_uses(&self) -> Result<(), AccessError> {
+        let used = std::mem::take(&mut *self.unwritten.lock().unwrap_or_else(PoisonError::into_inner));
+        if used.is_empty() {
+            return Ok(());
+        }
+        Register::change(&self.file, |register| {
+            for key in &mut register.keys {
+                let line = &mut key.line;
+                line.used_at = line.used_at.max(used.get(&line.name).copied());
+            }
+        })
+    }
+
+    /// Reads the register if it is another than before.
+    fn refresh(&self) -> Result<(), AccessError> {
+        let stamp = Stamp::of(&self.file);
+        if self.known.read().unwrap_or_else(PoisonError::into_inner).stamp == stamp {
+            return Ok(());
+        }
+        let register = Register::read(&self.file).map_err(|source| AppError::Folder {
+            path: self.file.clone(),
+            source,
+        })?;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Known::new(stamp, register);
+        self.changes.send_modify(|number| *number += 1);
+        Ok(())
+    }
+}
+
+/// A credential that was issued.
+#[derive(Debug)]
+pub struct Issued {
+    /// The credential itself.
+    pub credential: String,
+    /// What revokes it.
+    pub id: String,
+    /// When it ends by itself.
+    pub end: At,
+}
+
+/// What was revoked.
+#[derive(Debug)]
+pub enum Revoked {
+    /// A key.
+    Key(Box<KeyLine>),
+    /// The credential with this id.
+    Credential(String),
 }
 
 /// Where the token lies.
@@ -209,64 +459,4 @@ fn random() -> Result<String, AccessError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Access, HEADER, URL_SAFE_NO_PAD};
-    use base64::Engine as _;
-    use maestria_api::meta::Role;
-    use maestria_kernel::At;
-    use std::time::Duration;
-
-    fn access() -> Access {
-        Access::of("0123456789abcdef0123456789abcdef".to_owned())
-    }
-
-    #[test]
-    fn a_credential_is_its_owners_until_its_end_and_under_its_token_only() {
-        let (access, now) = (access(), At(1_000_000));
-        let (credential, end) = access.issue("ci", Role::Viewer, now, Duration::from_secs(60));
-        let caller = access.whose(&credential, now).unwrap();
-        assert_eq!((caller.name.as_str(), caller.role), ("ci", Role::Viewer));
-        assert_eq!(access.whose(&credential, end), None);
-        assert_eq!(access.whose(&credential, At(0)), None);
-        let other = Access::of("another-token-another-token-anot".to_owned());
-        assert_eq!(other.whose(&credential, now), None);
-        assert_eq!(access.whose(access.token(), now).unwrap().role, Role::Admin);
-    }
-
-    #[test]
-    fn nothing_that_was_touched_is_taken() {
-        let (access, now) = (access(), At(1_000_000));
-        let (credential, _) = access.issue("ci", Role::Viewer, now, Duration::from_secs(60));
-        for place in 0..credential.len() {
-            let mut touched = credential.clone().into_bytes();
-            touched[place] = if touched[place] == b'A' { b'B' } else { b'A' };
-            let touched = String::from_utf8(touched).unwrap();
-            // The last character of a seal has bits that decode to nothing.
-            let same = |t: &str| URL_SAFE_NO_PAD.decode(t.rsplit('.').next().unwrap_or_default()).ok();
-            if touched != credential && same(&touched) != same(&credential) {
-                assert_eq!(access.whose(&touched, now), None, "{place}");
-            }
-        }
-        for forged in ["", ".", "..", "a.b.c", "token", "0123456789abcdef0123456789abcde"] {
-            assert_eq!(access.whose(forged, now), None, "{forged}");
-        }
-        let unsigned = HEADER.replace("HS256", "none");
-        let body = credential.split('.').nth(1).unwrap();
-        let forged = format!("{}.{body}.", URL_SAFE_NO_PAD.encode(unsigned));
-        assert_eq!(access.whose(&forged, now), None);
-    }
-
-    #[test]
-    fn a_code_is_good_once_and_for_ten_minutes() {
-        let (access, now) = (access(), At(1_000_000));
-        let code = access.code(now).unwrap();
-        let (credential, _) = access.redeem(&code, now).unwrap();
-        assert_eq!(access.whose(&credential, now).unwrap().name, "dashboard");
-        assert!(access.redeem(&code, now).is_none());
-        let late = access.code(now).unwrap();
-        assert!(access.redeem(&late, At(now.0 + 600_000)).is_none());
-        assert!(access.redeem(&late.replace('.', "0."), now).is_none());
-        assert!(access.whose(&late, now).is_none(), "a code is no credential");
-        assert!(access.redeem(&credential, now).is_none(), "a credential is no code");
-    }
-}
+mod tests;

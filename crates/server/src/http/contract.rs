@@ -212,7 +212,7 @@ impl Operation {
         ];
         codes.extend_from_slice(&self.refusals);
         if self.role.is_some() {
-            codes.extend([Code::Unauthorised, Code::Forbidden]);
+            codes.extend([Code::Unauthorised, Code::Forbidden, Code::RateLimited]);
         }
         if self.method == Method::POST {
             codes.push(Code::ForeignOrigin);

@@ -83,6 +83,9 @@ pub(super) async fn hold(
     follow: Option<Wish>,
 ) {
     let mut stopping = shared.stopping.clone();
+    let (door, credential) = (shared.clone(), speaker.credential.clone());
+    let ended = door.access.ends(&credential);
+    tokio::pin!(ended);
     let mut talk = Talk {
         router: routes(shared.clone()),
         shared,
@@ -113,6 +116,7 @@ pub(super) async fn hold(
                 None => return,
             },
             _ = stopping.wait_for(|stopping| *stopping) => return,
+            () = &mut ended => return,
         }
         if talk.garbage > MOST_GARBAGE {
             return;
@@ -221,7 +225,7 @@ impl Talk {
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, self.shared.listen.to_string())
+            .header(header::HOST, self.shared.site.host())
             .header(header::AUTHORIZATION, format!("Bearer {}", self.speaker.credential));
         if body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

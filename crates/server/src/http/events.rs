@@ -3,6 +3,7 @@
 use super::{
     Shared, State,
     ask::{Args, limit, readable, text, words},
+    guard,
     problem::Refusal,
     reply::{self, Answer},
     runs::{find, task, unknown},
@@ -14,7 +15,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use maestria_api::{problem::Code, run::EventPage};
 use maestria_kernel::{
     DecisionId, Event, ReviewId, Run, RunId, Seq, TaskId,
@@ -251,6 +252,10 @@ pub(super) async fn stream(shared: State, headers: HeaderMap, Args(wish): Args<W
         let text = teller.next().await?.message();
         Some((Ok::<_, Infallible>(Bytes::from(text)), teller))
     });
+    // Whoever is let in no more hears no more, either.
+    let credential = guard::credential(&headers).unwrap_or_default().to_owned();
+    let shared = shared.0;
+    let messages = messages.take_until(async move { shared.access.ends(&credential).await });
     let mut response = typed(Body::from_stream(messages), "text/event-stream");
     response
         .headers_mut()

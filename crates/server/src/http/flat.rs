@@ -106,7 +106,7 @@ async fn submit(shared: &Shared, by: String, wish: Wish) -> Result<RunId, Refusa
         agents: wish.agents,
         budget: wish.budget.map(|dollars| Cost((dollars * 1e6) as i64)),
     };
-    runs::begin(shared, by, submission).await
+    Ok(runs::begin(shared, by, submission).await?.id)
 }
 
 pub(super) async fn require(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {

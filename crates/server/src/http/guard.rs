@@ -6,6 +6,7 @@ use super::{
     access::Caller,
     ask::{readable, text},
     problem::Refusal,
+    site::Site,
 };
 use axum::{
     body::{Body, Bytes},
@@ -21,9 +22,8 @@ use maestria_kernel::At;
 use ring::digest::{SHA256, digest};
 use std::{
     collections::HashMap,
-    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// The longest body; a task text is at most a MiB, escaped.
@@ -42,7 +42,7 @@ const MOST_REPEATS: usize = 4096;
 /// Lets a request through, or says why not.
 pub(super) async fn guard(shared: State, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
-    let is_api = request.uri().path().starts_with("/api/");
+    let (is_api, is_secure) = (request.uri().path().starts_with("/api/"), shared.site.is_secure());
     let mut response = match admit(&shared.0, request, next).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
@@ -64,6 +64,10 @@ pub(super) async fn guard(shared: State, request: Request, next: Next) -> Respon
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if is_secure {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
     if is_api && !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     }
@@ -79,8 +83,8 @@ fn request_id(headers: &HeaderMap) -> String {
 }
 
 async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Response, Refusal> {
-    check_host(shared.listen, request.headers())?;
-    check_origin(request.method(), request.headers())?;
+    check_host(&shared.site, request.headers())?;
+    check_origin(&shared.site, request.method(), request.headers())?;
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();
     let caller = match guarded(path) {
@@ -96,6 +100,7 @@ async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Res
                 );
                 return Err(Refusal::new(Code::Forbidden, what));
             }
+            keep_pace(shared, &caller)?;
             Some(caller)
         }
         _ => None,
@@ -124,11 +129,23 @@ pub(super) fn guarded(path: &str) -> Option<&str> {
 /// The role that a path takes.
 pub(super) fn needed(method: &Method, place: &str) -> Role {
     match place {
-        "/config" | "/audit" => Role::Admin,
+        "/config" | "/audit" | "/keys" | "/keys/revoke" => Role::Admin,
         "/policies/test" | "/policies/path" | "/gateway/route" | "/api/route-llm" => Role::Viewer,
         _ if matches!(*method, Method::GET | Method::HEAD) => Role::Viewer,
         _ => Role::Operator,
     }
+}
+
+/// Nobody but the token's owner may ask without end.
+fn keep_pace(shared: &Shared, caller: &Caller) -> Result<(), Refusal> {
+    let Some(id) = &caller.id else { return Ok(()) };
+    shared.pace.take(id, Instant::now()).map_err(|wait| {
+        let what = "this credential asks too often; `requests_per_second` of [server] is the most, twice that at once";
+        Refusal {
+            after: Some(wait.as_secs() + 1),
+            ..Refusal::new(Code::RateLimited, what)
+        }
+    })
 }
 
 fn identify(shared: &Shared, headers: &HeaderMap) -> Result<Caller, Refusal> {
@@ -157,36 +174,27 @@ fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(header::UPGRADE)
 }
 
-/// Names under which a browser may know us; any other is somebody's who lets his name point here.
-fn check_host(listen: SocketAddr, headers: &HeaderMap) -> Result<(), Refusal> {
-    let given = text(headers, "host").unwrap_or_default();
-    let port = listen.port();
-    let ours = [
-        format!("127.0.0.1:{port}"),
-        format!("localhost:{port}"),
-        format!("[::1]:{port}"),
-        listen.to_string(),
-    ];
-    if ours.iter().any(|name| name.eq_ignore_ascii_case(given)) {
+fn check_host(site: &Site, headers: &HeaderMap) -> Result<(), Refusal> {
+    if site.is_ours(text(headers, "host").unwrap_or_default()) {
         return Ok(());
     }
-    let what = format!("this server is {}, not `{given}`", ours[0]);
-    Err(Refusal::new(Code::ForeignHost, what))
+    // The same words whatever was asked for.
+    Err(Refusal::new(Code::ForeignHost, "this server goes by other names").hint("`hosts` of [server] gives it more"))
 }
 
 /// Actions come from our own pages, or from programs, which name no origin.
-fn check_origin(method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_origin(site: &Site, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
     if matches!(*method, Method::GET | Method::HEAD) && !is_upgrade(headers) {
         return Ok(());
     }
     let host = text(headers, "host").unwrap_or_default();
     match headers.get(header::ORIGIN) {
         None => Ok(()),
-        Some(origin) if origin.as_bytes() == format!("http://{host}").as_bytes() => Ok(()),
-        Some(origin) => {
-            let what = format!("the origin is {origin:?}; this takes requests of its own pages only");
-            Err(Refusal::new(Code::ForeignOrigin, what))
-        }
+        Some(origin) if site.is_own_page(origin.as_bytes(), host) => Ok(()),
+        Some(_) => Err(Refusal::new(
+            Code::ForeignOrigin,
+            "this takes requests of its own pages only",
+        )),
     }
 }
 

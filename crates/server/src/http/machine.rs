@@ -15,7 +15,7 @@ use axum::{
 };
 use maestria_api::{
     Page,
-    meta::{ConfiguredAgent, Health, Meta, Role, Setting, Settings, SignIn, SignedIn},
+    meta::{ConfiguredAgent, Health, Lengths, Meta, Role, Setting, Settings, SignIn, SignedIn},
     problem::Code,
     run::Nothing,
 };
@@ -32,11 +32,13 @@ pub(super) async fn health(shared: State, headers: HeaderMap) -> Answer {
         (false, Some(_)) => "degraded",
         (false, None) => "ok",
     };
+    let (at_work, queued) = shared.host.lengths();
     let health = Health {
         status: status.to_owned(),
         version: VERSION.to_owned(),
         store: trouble.unwrap_or_else(|| "ok".to_owned()),
         uptime_seconds: shared.started.elapsed().as_secs(),
+        runs: Lengths { at_work, queued },
     };
     reply::json(&headers, &health)
 }
@@ -55,26 +57,26 @@ pub(super) async fn meta(shared: State, headers: HeaderMap, Extension(caller): E
         version: VERSION.to_owned(),
         started_at: shared.started_at,
         now: crate::now(),
-        number: shared.app.engine.store().newest().await?,
+        number: shared.rows.newest().await?,
         name: caller.name,
         role: caller.role,
         features: vec!["gateway".to_owned()],
-        listen: shared.listen.to_string(),
+        listen: shared.site.listen().to_string(),
     };
     reply::json(&headers, &meta)
 }
 
 /// `POST /sign-in`
 pub(super) async fn sign_in(shared: State, Body(body): Body<SignIn>) -> Answer {
-    let Some((token, end)) = shared.access.redeem(&body.code, crate::now()) else {
+    let Some(issued) = shared.access.redeem(&body.code, crate::now()) else {
         let what = "the code is used, older than ten minutes, or none of this server's";
         return Err(Refusal::new(Code::BadCode, what).hint("`maestria open` makes a new link"));
     };
     let answer = SignedIn {
-        token,
+        token: issued.credential,
         name: "dashboard".to_owned(),
         role: Role::Admin,
-        expires_at: Some(end),
+        expires_at: Some(issued.end),
     };
     reply::done(StatusCode::OK, &answer)
 }

@@ -100,6 +100,12 @@ async fn of_runs(shared: &Shared) -> Result<Vec<Metric>, Refusal> {
     Ok(vec![
         Metric::new("runs", "gauge", "Runs by state.", states.collect()),
         Metric::new("workers", "gauge", "Workers of open runs by what they do.", workers),
+        Metric::one(
+            "runs_queued",
+            "gauge",
+            "Runs that wait for a place of this server.",
+            shared.host.lengths().1 as f64,
+        ),
         Metric::one("tasks_queued", "gauge", "Tasks that wait for a worker.", queued as f64),
         Metric::one(
             "decisions_waiting",

@@ -2,13 +2,13 @@
 
 use super::{
     contract::{Operation, get, post},
-    decisions, events, flat, machine, metrics, money, rules, runs, violations, websocket, workers,
+    decisions, events, flat, keys, machine, metrics, money, rules, runs, violations, websocket, workers,
 };
 use crate::{DoctorLine, gateway::LaneStatus, policy::Described};
 use maestria_api::{
     Page,
     decision::{Decide, DecisionLine},
-    meta::{ConfiguredAgent, Health, Meta, Role, Settings, SignIn, SignedIn},
+    meta::{ConfiguredAgent, Health, KeyLine, MadeKey, Meta, NewKey, Revoke, Role, Settings, SignIn, SignedIn},
     money::{Budgets, Models, UsageTable},
     problem::Code,
     run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission},
@@ -22,10 +22,19 @@ const OF_RUN: &[Code] = &[Code::BadId, Code::UnknownRun];
 
 /// All of them.
 pub(super) fn all() -> Vec<Operation> {
-    [server(), runs(), streams(), decisions(), money(), rules(), flat()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        server(),
+        self::keys(),
+        runs(),
+        streams(),
+        decisions(),
+        money(),
+        rules(),
+        flat(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn server() -> Vec<Operation> {
@@ -81,6 +90,32 @@ fn server() -> Vec<Operation> {
         .role(Role::Admin)
         .shows::<Settings>(),
         get("/metrics", "metrics", "Figures for Prometheus.", metrics::show).text("text/plain"),
+    ]
+}
+
+fn keys() -> Vec<Operation> {
+    vec![
+        get("/api/v1/keys", "listKeys", "The keys to this API.", keys::list)
+            .role(Role::Admin)
+            .shows::<Page<KeyLine>>(),
+        post(
+            "/api/v1/keys",
+            "addKey",
+            "Makes a key, which is shown this once.",
+            keys::add,
+        )
+        .role(Role::Admin)
+        .body::<NewKey>()
+        .answers::<MadeKey>(201),
+        post(
+            "/api/v1/keys/revoke",
+            "revokeKey",
+            "Ends a key or a credential, at once.",
+            keys::revoke,
+        )
+        .role(Role::Admin)
+        .body::<Revoke>()
+        .answers::<serde_json::Map<String, serde_json::Value>>(200),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use super::problem::Refusal;
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
@@ -17,17 +17,23 @@ pub(crate) type Answer = Result<Response, Refusal>;
 pub(crate) fn json(headers: &HeaderMap, value: &impl Serialize) -> Answer {
     let text = encode(value)?;
     let tag = tag(text.as_bytes());
-    if let Some(given) = headers.get(header::IF_NONE_MATCH)
-        && names(given, &tag)
-    {
+    Ok(tagged(headers, tag, || Bytes::from(text)))
+}
+
+/// JSON whose tag is known already; not sent again to who has it.
+pub(crate) fn tagged(headers: &HeaderMap, tag: HeaderValue, body: impl FnOnce() -> Bytes) -> Response {
+    let known = headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|given| names(given, &tag));
+    let mut response = if known {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response.headers_mut().insert(header::ETAG, tag);
-        return Ok(response);
-    }
-    let mut response = plain(StatusCode::OK, text, "application/json");
+        response
+    } else {
+        plain(StatusCode::OK, body(), "application/json")
+    };
     response.headers_mut().insert(header::ETAG, tag);
-    Ok(response)
+    response
 }
 
 /// A value as the answer to an action.
@@ -36,8 +42,8 @@ pub(crate) fn done(status: StatusCode, value: &impl Serialize) -> Answer {
 }
 
 /// A text of some type.
-pub(crate) fn plain(status: StatusCode, text: String, kind: &'static str) -> Response {
-    let mut response = Response::new(Body::from(text));
+pub(crate) fn plain(status: StatusCode, text: impl Into<Body>, kind: &'static str) -> Response {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response
         .headers_mut()
@@ -45,7 +51,7 @@ pub(crate) fn plain(status: StatusCode, text: String, kind: &'static str) -> Res
     response
 }
 
-fn encode(value: &impl Serialize) -> Result<String, Refusal> {
+pub(crate) fn encode(value: &impl Serialize) -> Result<String, Refusal> {
     serde_json::to_string(value).map_err(|e| Refusal::new(Code::Internal, e.to_string()))
 }
 

@@ -4,37 +4,36 @@ use super::{
     Shared, State,
     access::Caller,
     ask::{Args, Body, limit, words},
-    graph,
     problem::Refusal,
     reply::{self, Answer},
+    shown::{self, List, QUEUED, Shown, state_word},
 };
-use crate::{Wish, app::AppError};
+use crate::{Wish, app::AppError, stream::rows::Kept};
 use axum::{
     Extension,
+    body::Bytes,
     extract::Path,
     http::{HeaderMap, HeaderValue, StatusCode, header},
 };
 use maestria_api::{
     problem::Code,
-    run::{Action, Because, Nothing, Rerun, RunLine, RunView, Runs, Submission},
+    run::{Because, Nothing, Rerun, RunLine, Runs, Submission},
 };
-use maestria_kernel::{
-    AgentName, At, Command, Run, RunId, TaskId, TaskKey, decide, plan::Estimate, port::RunRow, progress::progress,
-    request, state::RunState,
-};
+use maestria_kernel::{AgentName, At, Command, Run, RunId, TaskId, TaskKey, port::RunRow, request, state::RunState};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hasher as _},
     path::PathBuf,
+    sync::Arc,
 };
 
 /// The parameters of the list.
 #[derive(Debug, Default, Deserialize, Hash, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Filter {
-    /// States, and the groups `open` and `finished`, with commas between.
+    /// States, `queued`, and the groups `open` and `finished`, with commas between.
     state: Option<String>,
     /// Looked for in text, id and target.
     q: Option<String>,
@@ -71,13 +70,14 @@ impl Filter {
     fn states(&self) -> Result<Vec<String>, Refusal> {
         let words = words(self.state.as_deref());
         let known = |word: &String| {
-            matches!(word.as_str(), "open" | "finished") || RunState::ALL.iter().any(|state| state.as_str() == word)
+            matches!(word.as_str(), "open" | "finished" | QUEUED)
+                || RunState::ALL.iter().any(|state| state.as_str() == word)
         };
         match words.iter().find(|word| !known(word)) {
             Some(word) => Err(Refusal::new(Code::BadValue, format!("there is no state `{word}`"))
                 .field("state")
                 .hint(
-                    "open, finished, planning, executing, validating, escalated, paused, completed, failed, aborted",
+                    "open, finished, queued, planning, executing, validating, escalated, paused, completed, failed, aborted",
                 )),
             None => Ok(words),
         }
@@ -120,82 +120,98 @@ pub(super) fn behind(query: &impl std::hash::Hash, given: &str) -> Result<String
 pub(super) async fn list(shared: State, headers: HeaderMap, Args(mut filter): Args<Filter>) -> Answer {
     let most = limit(filter.limit, 50, 200)?;
     let states = filter.states()?;
+    let query = format!("{filter:?}");
     let given = filter.cursor.take();
     let after = given.map(|given| behind(&filter, &given)).transpose()?;
-    let rows = shared.app.engine.store().runs().await?;
-    let fitting: Vec<RunRow> = rows.into_iter().filter(|row| filter.fits(row)).collect();
-    let mut counts = BTreeMap::new();
-    for row in &fitting {
-        *counts.entry(row.state.clone()).or_insert(0) += 1;
-    }
-    let wanted: Vec<RunRow> = fitting.into_iter().filter(|row| takes(&states, &row.state)).collect();
-    let begin = match &after {
-        Some(last) => wanted
-            .iter()
-            .position(|row| &row.id.to_string() == last)
-            .map_or(0, |place| place + 1),
-        None => 0,
+    let after = after.and_then(|id| id.parse().ok());
+    let version = shared.host.version();
+    let known = shared.gallery.list(&query);
+    let picked = shared.rows.read(|kept| match known {
+        Some(list) if list.made_of == (kept.number(), version) => Err(list),
+        _ => Ok(pick(kept, &filter, &states, after, most, &shared.host.waits())),
+    });
+    let list = match picked.await? {
+        // Other processes' drivers come and go without a word.
+        Err(list) if list.runs.iter().all(|(id, was)| shared.host.standing(*id) == *was) => list,
+        Err(list) => {
+            let waits = |kept: &Kept| pick(kept, &filter, &states, after, most, &shared.host.waits());
+            let picked = shared.rows.read(waits).await?;
+            write(&shared, &filter, (picked.number, list.made_of.1), picked).await?
+        }
+        Ok(picked) => write(&shared, &filter, (picked.number, version), picked).await?,
     };
-    let page = wanted.iter().skip(begin).take(most);
-    let next = (wanted.len() > begin + most)
-        .then(|| {
-            wanted
-                .get(begin + most - 1)
-                .map(|row| cursor(&filter, &row.id.to_string()))
-        })
-        .flatten();
-    let mut items = Vec::new();
-    for row in page {
-        items.extend(line(&shared, row.id).await?);
+    let tag = HeaderValue::from_str(&list.tag).map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
+    let response = reply::tagged(&headers, tag, || list.body.clone());
+    shared.gallery.keep(query, list);
+    Ok(response)
+}
+
+/// The runs of a page.
+struct Picked {
+    number: u64,
+    runs: Vec<(RunId, Option<u64>)>,
+    is_last: bool,
+    counts: BTreeMap<String, u32>,
+}
+
+fn pick(
+    kept: &Kept,
+    filter: &Filter,
+    states: &[String],
+    after: Option<RunId>,
+    most: usize,
+    waits: &impl Fn(RunId) -> bool,
+) -> Picked {
+    let word = |row: &RunRow| state_word(&row.state, waits(row.id)).to_owned();
+    let mut counts = BTreeMap::new();
+    for row in kept.newest_first().filter(|row| filter.fits(row)) {
+        *counts.entry(word(row)).or_insert(0) += 1;
     }
-    reply::json(&headers, &Runs { items, next, counts })
+    let wanted = kept
+        .older_than(after)
+        .filter(|row| filter.fits(row) && takes(states, &word(row)));
+    let mut runs: Vec<_> = wanted.take(most + 1).map(|row| (row.id, kept.moved(row.id))).collect();
+    let is_last = runs.len() <= most;
+    runs.truncate(most);
+    Picked {
+        number: kept.number(),
+        runs,
+        is_last,
+        counts,
+    }
+}
+
+async fn write(shared: &Shared, filter: &Filter, made_of: (u64, u64), picked: Picked) -> Result<Arc<List>, Refusal> {
+    let (mut items, mut runs) = (Vec::new(), Vec::new());
+    for (id, moved) in picked.runs {
+        let Some(view) = shared.views.known(id, picked.number, moved).await? else {
+            continue;
+        };
+        let standing = shared.host.standing(id);
+        items.push(shared.gallery.run(&view).line(standing));
+        runs.push((id, standing));
+    }
+    let next = match items.last() {
+        Some(last) if !picked.is_last => Some(cursor(filter, &last.row.id.to_string())),
+        _ => None,
+    };
+    let body = reply::encode(&Runs {
+        items,
+        next,
+        counts: picked.counts,
+    })?;
+    Ok(Arc::new(List {
+        tag: shown::tag(&(made_of, &runs)),
+        made_of,
+        runs,
+        body: Bytes::from(body),
+    }))
 }
 
 /// A run as lists show it.
 async fn line(shared: &Shared, id: RunId) -> Result<Option<RunLine>, Refusal> {
     let view = shared.views.get(id).await?;
-    Ok(view.map(|view| line_of(shared, &view.run)))
-}
-
-fn line_of(shared: &Shared, run: &Run) -> RunLine {
-    let driven = shared.app.is_driven(run.id);
-    RunLine {
-        row: maestria_engine::row(run),
-        driven,
-        actions: actions(run, driven),
-    }
-}
-
-/// What a run's state takes now, by asking the kernel.
-fn actions(run: &Run, driven: bool) -> Vec<Action> {
-    let now = crate::now();
-    let by = String::new;
-    let takes = |command: &Command| decide(run, command, now).is_ok();
-    let first = run.ordered().first().map(|task| task.plan.id);
-    let left = !run.state.is_finished() && !driven;
-    let fits = [
-        (Action::Pause, takes(&Command::Pause { by: by() })),
-        (Action::Resume, takes(&Command::Resume { by: by() }) || left),
-        (
-            Action::Abort,
-            takes(&Command::Abort {
-                by: by(),
-                because: String::new(),
-            }),
-        ),
-        (Action::Retry, takes(&Command::Retry { by: by() })),
-        (
-            Action::Rerun,
-            first.is_some_and(|from| takes(&Command::Rerun { from, by: by() })),
-        ),
-        (Action::Review, takes(&Command::RequestReview { by: by() })),
-        (Action::Apply, takes(&Command::Apply { by: by() })),
-        (Action::Discard, takes(&Command::Discard { by: by() })),
-    ];
-    fits.into_iter()
-        .filter(|(_, fits)| *fits)
-        .map(|(action, _)| action)
-        .collect()
+    Ok(view.map(|view| shared.gallery.run(&view).line(shared.host.standing(id))))
 }
 
 /// The run that a path names.
@@ -211,10 +227,24 @@ pub(super) async fn find(shared: &Shared, given: &str) -> Result<RunId, Refusal>
             Refusal::new(Code::BadId, what).hint("`run_` and 32 hexadecimal digits, the end of that, or `last`")
         );
     }
-    shared.app.find(given).await.map_err(|error| match error {
-        AppError::Store(error) => error.into(),
-        other => Refusal::new(Code::UnknownRun, other.to_string()),
-    })
+    let found = shared.rows.read(|kept| named(kept, given, tail)).await?;
+    found.map_err(|what| Refusal::new(Code::UnknownRun, what))
+}
+
+/// The run whose id ends so, or the newest.
+fn named(kept: &Kept, given: &str, tail: &str) -> Result<RunId, String> {
+    if given == "last" {
+        let newest = kept.newest_first().next();
+        return newest
+            .map(|row| row.id)
+            .ok_or_else(|| "there are no runs yet".to_owned());
+    }
+    let mut found = kept.newest_first().filter(|row| row.id.to_string().ends_with(tail));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one.id),
+        (None, _) => Err(format!("there is no run `{given}`")),
+        (Some(_), Some(_)) => Err(format!("`{given}` fits several runs; give more of the id")),
+    }
 }
 
 pub(super) fn unknown(id: RunId) -> Refusal {
@@ -236,33 +266,17 @@ pub(super) fn task(run: &Run, given: &str) -> Result<TaskId, Refusal> {
 pub(super) async fn show(shared: State, headers: HeaderMap, Path(given): Path<String>) -> Answer {
     let id = find(&shared, &given).await?;
     // Asked before the run is read: whatever comes later is in the stream.
-    let number = shared.app.engine.store().newest().await?;
-    let view = shared.views.get(id).await?.ok_or_else(|| unknown(id))?;
-    let run = view.run.clone();
+    let (number, moved) = shared.rows.read(|kept| (kept.number(), kept.moved(id))).await?;
+    let view = shared
+        .views
+        .known(id, number, moved)
+        .await?
+        .ok_or_else(|| unknown(id))?;
+    let shown = shared.gallery.run(&view);
+    let (tag, body) = shown.whole(&view.run, number, shared.host.standing(id))?;
     drop(view);
-    let line = line_of(&shared, &run);
-    let (driven, actions) = (line.driven, line.actions.clone());
-    let answer = RunView {
-        progress: progress(&run, crate::now()),
-        graph: graph::lay_out(&run),
-        estimate: estimate(&run),
-        line,
-        number,
-        driven,
-        actions,
-        run,
-    };
-    reply::json(&headers, &answer)
-}
-
-fn estimate(run: &Run) -> Option<Estimate> {
-    let (summary, source) = run.plan.clone()?;
-    let plan = maestria_kernel::plan::Plan {
-        summary,
-        source,
-        tasks: run.ordered().into_iter().map(|task| (*task.plan).clone()).collect(),
-    };
-    Some(plan.estimate())
+    let tag = HeaderValue::from_str(&tag).map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
+    Ok(reply::tagged(&headers, tag, || body))
 }
 
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -296,8 +310,9 @@ pub(super) async fn submit(
     Extension(caller): Extension<Caller>,
     Body(submission): Body<Submission>,
 ) -> Answer {
-    let id = begin(&shared, caller.name, submission).await?;
-    let line = line(&shared, id).await?.ok_or_else(|| unknown(id))?;
+    let run = begin(&shared, caller.name, submission).await?;
+    let id = run.id;
+    let line = Shown::new(&run).line(shared.host.standing(id));
     let mut response = reply::done(StatusCode::CREATED, &line)?;
     if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/runs/{id}")) {
         response.headers_mut().insert(header::LOCATION, place);
@@ -306,7 +321,7 @@ pub(super) async fn submit(
 }
 
 /// Stores a new run and begins to drive it.
-pub(super) async fn begin(shared: &Shared, by: String, submission: Submission) -> Result<RunId, Refusal> {
+pub(super) async fn begin(shared: &Shared, by: String, submission: Submission) -> Result<Run, Refusal> {
     if !shared.host.takes_runs() {
         let what = "this server goes with the run it stands beside and drives no other";
         return Err(Refusal::new(Code::WrongState, what).hint("`maestria serve` starts one that stays"));
@@ -334,10 +349,13 @@ pub(super) async fn begin(shared: &Shared, by: String, submission: Submission) -
         by,
     };
     let request = shared.app.request(wish).map_err(app_refusal)?;
-    shared.app.check_day_budget().await.map_err(app_refusal)?;
-    let id = shared.app.engine.submit(request).await?;
-    shared.host.drive(id);
-    Ok(id)
+    if shared.app.config.day_budget.is_some() {
+        let spent = shared.rows.read(|kept| kept.spent_today(crate::now())).await?;
+        shared.app.check_spent(spent).map_err(app_refusal)?;
+    }
+    let run = shared.app.engine.enlist(request).await?;
+    shared.host.drive(run.id);
+    Ok(run)
 }
 
 /// What the product says no to, as the API does.

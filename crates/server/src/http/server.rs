@@ -1,11 +1,16 @@
 //! Sockets and connections.
 
-use super::{Access, Shared, routes, socket::Door};
+use super::{
+    Access, Shared, routes,
+    site::Site,
+    socket::Door,
+    tls::{Terms, TlsError},
+};
 use crate::{
     App, AppError,
     config::{Config, Sources},
     host::{Host, Hosting},
-    stream::{tail::Tail, view::Views},
+    stream::{rows::Rows, tail::Tail, view::Views},
 };
 use axum::Router;
 use hyper_util::{
@@ -20,6 +25,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -48,11 +54,20 @@ pub enum ListenError {
         /// What the system said.
         source: io::Error,
     },
-    /// Other machines could come in, in plain text.
+    /// Other machines could come in, and nobody has said that they may, or how they are kept from listening.
     #[error(
-        "{0} can be reached from other machines, and this version speaks no TLS; listen on 127.0.0.1 and use a tunnel"
+        "{0} can be reached from other machines; that takes TLS and your word: `--allow-remote --tls-cert FILE --tls-key FILE`; or listen on 127.0.0.1 and use a tunnel"
     )]
     Open(SocketAddr),
+    /// There is no name under which other machines could ask for it.
+    #[error("{0} has no name that other machines could ask for; give it one: `--host NAME`, or `hosts` of [server]")]
+    Nameless(SocketAddr),
+    /// One half of a pair.
+    #[error("a certificate takes its key, and a key its certificate: `--tls-cert FILE --tls-key FILE`")]
+    Half,
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The socket cannot be had.
     #[error("cannot listen on the socket {}: {source}", path.display())]
     Socket {
@@ -66,10 +81,57 @@ pub enum ListenError {
     App(#[from] AppError),
 }
 
+/// Where to listen, and who may come.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The address.
+    pub address: SocketAddr,
+    /// Other machines may come, if they speak TLS.
+    pub allow_remote: bool,
+    /// The certificate's file.
+    pub certificate: Option<PathBuf>,
+    /// Its key's file.
+    pub key: Option<PathBuf>,
+    /// Names that the server goes by, without port.
+    pub hosts: Vec<String>,
+}
+
+impl Place {
+    /// On this machine alone, without TLS.
+    pub fn near(address: SocketAddr) -> Self {
+        Self {
+            address,
+            allow_remote: false,
+            certificate: None,
+            key: None,
+            hosts: Vec::new(),
+        }
+    }
+
+    /// What is spoken there; nothing but plain text among processes of this machine.
+    fn terms(&self) -> Result<Option<Terms>, ListenError> {
+        let terms = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some(Terms::read(certificate, key)?),
+            (None, None) => None,
+            _ => return Err(ListenError::Half),
+        };
+        if !self.address.ip().is_loopback() {
+            if terms.is_none() || !self.allow_remote {
+                return Err(ListenError::Open(self.address));
+            }
+            if self.address.ip().is_unspecified() && self.hosts.is_empty() {
+                return Err(ListenError::Nameless(self.address));
+            }
+        }
+        Ok(terms)
+    }
+}
+
 /// The server, listening.
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    terms: Option<Terms>,
     shared: Arc<Shared>,
     stopping: watch::Sender<bool>,
     door: Option<Door>,
@@ -82,15 +144,9 @@ impl Server {
     ///
     /// # Errors
     /// [`ListenError`].
-    pub async fn bind(
-        app: Arc<App>,
-        sources: Sources,
-        address: SocketAddr,
-        hosting: Hosting,
-    ) -> Result<Self, ListenError> {
-        if !address.ip().is_loopback() {
-            return Err(ListenError::Open(address));
-        }
+    pub async fn bind(app: Arc<App>, sources: Sources, place: &Place, hosting: Hosting) -> Result<Self, ListenError> {
+        let terms = place.terms()?;
+        let address = place.address;
         let bound = TcpListener::bind(address).await;
         let listener = bound.map_err(|source| ListenError::Bind { address, source })?;
         let listen = listener
@@ -99,23 +155,32 @@ impl Server {
         let note = note(&app.config);
         let store = app.engine.store();
         let (stopping, stopped) = watch::channel(false);
+        let rows = Arc::new(Rows::new(store.clone()));
         let shared = Shared {
             books: crate::gateway::books(&app.config).await?,
             tail: Tail::open(store.clone()).await.map_err(AppError::from)?,
-            views: Views::new(store),
-            host: Host::new(app.clone(), hosting),
+            views: Views::new(store, rows.clone()),
+            gallery: super::shown::Gallery::default(),
+            host: Arc::new(Host::new(app.clone(), rows.clone(), hosting)),
+            rows,
             access: Access::open(&app.config)?,
+            pace: super::access::pace::Pace::new(app.config.requests_per_second),
             lines: Arc::new(Semaphore::new(MOST_LINES)),
             repeats: super::guard::Repeats::default(),
             app,
             sources,
-            listen,
+            site: Site::new(listen, terms.is_some(), &place.hosts),
             started: Instant::now(),
             started_at: crate::now(),
             stopping: stopped,
         };
+        // From now on who connects is heard, if a little later.
+        if let Err(error) = std::fs::write(&note, noted(&shared.site)) {
+            tracing::warn!(%error, file = %note.display(), "`maestria open` will not find this server");
+        }
         Ok(Self {
             listener,
+            terms,
             shared: Arc::new(shared),
             stopping,
             door: None,
@@ -134,7 +199,12 @@ impl Server {
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.shared.listen
+        self.shared.site.listen()
+    }
+
+    /// What its addresses begin with, for people.
+    pub fn base(&self) -> String {
+        self.shared.site.base()
     }
 
     /// A link that signs a browser in, once, within ten minutes.
@@ -142,22 +212,24 @@ impl Server {
     /// # Errors
     /// When the system gives no random bytes.
     pub fn link(&self) -> Result<String, AppError> {
-        self.shared.access.link(self.address())
+        self.shared.access.link(&self.base())
     }
 
     /// Serves until `stop` is done.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let address = self.address().to_string();
-        if let Err(error) = std::fs::write(&self.note, &address) {
-            tracing::warn!(%error, file = %self.note.display(), "`maestria open` will not find this server");
-        }
         let router = routes(self.shared.clone());
         let mut work = JoinSet::new();
         work.spawn(self.shared.tail.clone().run());
         if let Some(door) = self.door {
             work.spawn(door.serve(self.shared.clone()));
         }
-        self.shared.host.resume().await;
+        work.spawn(self.shared.host.clone().serve());
+        let shared = self.shared.clone();
+        work.spawn(async move { shared.access.look_after().await });
+        let app = self.shared.app.clone();
+        if self.shared.host.takes_runs() {
+            work.spawn(async move { app.audited.follow_beside().await });
+        }
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut connections = JoinSet::new();
         tokio::pin!(stop);
@@ -170,9 +242,10 @@ impl Server {
                 () = &mut stop => break,
                 (accepted, room) = accepting => match accepted {
                     Ok((socket, _)) => {
-                        let connection = serve(socket, router.clone(), self.stopping.subscribe());
+                        let (router, stopped) = (router.clone(), self.stopping.subscribe());
+                        let terms = self.terms.clone();
                         connections.spawn(async move {
-                            connection.await;
+                            welcome(socket, terms, router, stopped).await;
                             drop(room);
                         });
                     }
@@ -193,8 +266,12 @@ impl Server {
         }
         connections.shutdown().await;
         work.shutdown().await;
+        self.shared.app.audited.follow().await;
+        if let Err(error) = self.shared.access.write_uses() {
+            tracing::warn!(%error, "the use of keys could not be written down");
+        }
         // Another server may have taken the place meanwhile; its note stays.
-        if std::fs::read_to_string(&self.note).is_ok_and(|noted| noted == address) {
+        if std::fs::read_to_string(&self.note).is_ok_and(|found| found == noted(&self.shared.site)) {
             let _ = std::fs::remove_file(&self.note);
         }
     }
@@ -205,21 +282,42 @@ fn note(config: &Config) -> PathBuf {
     config.store.with_file_name("server.address")
 }
 
-/// Where a server of this store runs, if one does.
-pub async fn running(config: &Config) -> Option<SocketAddr> {
-    let address: SocketAddr = std::fs::read_to_string(note(config)).ok()?.trim().parse().ok()?;
-    // A note may outlive its server.
-    TcpStream::connect(address).await.ok().map(|_| address)
+/// Where a process of this machine reaches it, and what people are told.
+fn noted(site: &Site) -> String {
+    format!("{} {}", site.near(), site.base())
 }
 
-async fn serve(socket: TcpStream, router: Router, mut stopped: watch::Receiver<bool>) {
+/// What the addresses of the server of this store begin with, if one runs.
+pub async fn running(config: &Config) -> Option<String> {
+    let noted = std::fs::read_to_string(note(config)).ok()?;
+    let (near, base) = noted.trim().split_once(' ')?;
+    let near: SocketAddr = near.parse().ok()?;
+    // A note may outlive its server.
+    TcpStream::connect(near).await.ok().map(|_| base.to_owned())
+}
+
+async fn welcome(socket: TcpStream, terms: Option<Terms>, router: Router, stopped: watch::Receiver<bool>) {
     // Otherwise an event waits for the acknowledgement of the one before.
     let _ = socket.set_nodelay(true);
+    match terms {
+        None => serve(socket, router, stopped).await,
+        Some(terms) => {
+            if let Some(stream) = terms.agree(socket).await {
+                serve(stream, router, stopped).await;
+            }
+        }
+    }
+}
+
+async fn serve<S>(stream: S, router: Router, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(PATIENCE)
         .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .with_upgrades();
     tokio::pin!(connection);
     let stopping = async {

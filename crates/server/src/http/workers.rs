@@ -51,7 +51,7 @@ pub(super) async fn all(shared: &Shared, run: Option<&str>) -> Result<Vec<Worker
     let mut items = Vec::new();
     for id in runs {
         // A run that nobody drives has no workers, whatever its log says last.
-        if !shared.app.is_driven(id) {
+        if !shared.host.standing(id).driven {
             continue;
         }
         if let Some(view) = shared.views.get(id).await? {

@@ -1,5 +1,6 @@
 //! Each run as its events add up, kept for the next question and brought up to date with what is new.
 
+use super::rows::Rows;
 use maestria_kernel::{
     At, DecisionId, Event, Run, RunId, TaskId,
     port::{Store, StoreError, Stored},
@@ -38,6 +39,8 @@ pub(crate) struct View {
     pub(crate) run: Run,
     pub(crate) workers: HashMap<TaskId, Seen>,
     pub(crate) asked: HashMap<DecisionId, At>,
+    /// The number up to which its events were looked for.
+    looked: u64,
     /// The newest violations, oldest first.
     pub(crate) violations: VecDeque<Stored>,
 }
@@ -48,6 +51,7 @@ impl View {
             run: Run::blank(id),
             workers: HashMap::new(),
             asked: HashMap::new(),
+            looked: 0,
             violations: VecDeque::new(),
         }
     }
@@ -110,6 +114,7 @@ impl View {
 /// The runs somebody has asked about.
 pub(crate) struct Views {
     store: Arc<dyn Store>,
+    rows: Arc<Rows>,
     kept: std::sync::Mutex<HashMap<RunId, Arc<Mutex<View>>>>,
 }
 
@@ -120,9 +125,10 @@ impl std::fmt::Debug for Views {
 }
 
 impl Views {
-    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Store>, rows: Arc<Rows>) -> Self {
         Self {
             store,
+            rows,
             kept: std::sync::Mutex::default(),
         }
     }
@@ -132,8 +138,26 @@ impl Views {
     /// # Errors
     /// When the store cannot be read.
     pub(crate) async fn get(&self, id: RunId) -> Result<Option<OwnedMutexGuard<View>>, StoreError> {
+        let (number, moved) = self.rows.read(|kept| (kept.number(), kept.moved(id))).await?;
+        self.known(id, number, moved).await
+    }
+
+    /// The same for somebody who has just asked the rows: up to this number, the run last moved at that one.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn known(
+        &self,
+        id: RunId,
+        number: u64,
+        moved: Option<u64>,
+    ) -> Result<Option<OwnedMutexGuard<View>>, StoreError> {
         let mut view = self.slot(id).lock_owned().await;
-        view.catch_up(&*self.store).await?;
+        // What has no row says nothing of its moves.
+        if moved.is_none_or(|moved| moved > view.looked) {
+            view.catch_up(&*self.store).await?;
+            view.looked = view.looked.max(number);
+        }
         if view.run.request.is_none() {
             self.kept().remove(&id);
             return Ok(None);

@@ -98,19 +98,39 @@ impl View {
     }
 
     pub(super) fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
-        self.all(
+        self.rows(
             "SELECT id, state, text, target, workspace, workflow, percent, input, cached, output, cost, decisions, work,
                     scripted, created_at, updated_at
              FROM runs ORDER BY created_at DESC, id DESC",
             [],
-            |row| {
-                let id = RunId::from_str(row.get_ref(0)?.as_str()?).map_err(|e| self.location.damaged(e));
-                match id {
-                    Ok(id) => run_row(id, row).map(Ok),
-                    Err(e) => Ok(Err(e)),
-                }
-            },
         )
+    }
+
+    /// The number is read first: what is stored meanwhile is in the rows too early, and told again with its number.
+    pub(super) fn changed(&self, after: u64) -> Result<(u64, Vec<RunRow>), StoreError> {
+        let newest = self.newest()?;
+        let rows = match after {
+            _ if newest <= after => Vec::new(),
+            // Everything, without a look at each commit there ever was.
+            0 => self.runs()?,
+            _ => self.rows(
+                "SELECT id, state, text, target, workspace, workflow, percent, input, cached, output, cost, decisions, work,
+                        scripted, created_at, updated_at
+                 FROM runs WHERE id IN (SELECT run FROM feed WHERE number > ?1)",
+                [whole(after)],
+            )?,
+        };
+        Ok((newest, rows))
+    }
+
+    fn rows(&self, sql: &str, params: impl Params) -> Result<Vec<RunRow>, StoreError> {
+        self.all(sql, params, |row| {
+            let id = RunId::from_str(row.get_ref(0)?.as_str()?).map_err(|e| self.location.damaged(e));
+            match id {
+                Ok(id) => run_row(id, row).map(Ok),
+                Err(e) => Ok(Err(e)),
+            }
+        })
     }
 
     pub(super) fn inbox(&self, run: RunId) -> Result<Vec<Posted>, StoreError> {

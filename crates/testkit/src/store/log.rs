@@ -2,10 +2,10 @@
 
 use super::{batch, log_of, row, run, said};
 use maestria_kernel::{
-    At, Cost, DecisionId, EffectId, Event, Seq, Tokens, Usage,
+    At, Cost, DecisionId, EffectId, Event, RunId, Seq, Tokens, Usage,
     decision::{About, Answer, Choice, Decision, Opt},
     effect::Effect,
-    port::{Store, StoreError},
+    port::{RunRow, Store, StoreError},
     state::{Phase, RunState},
 };
 use std::sync::Arc;
@@ -263,4 +263,44 @@ pub async fn runs_are_listed_newest_first(store: Arc<dyn Store>) {
         .unwrap();
     let expected = [row(run(4), 70), row(run(2), 70), row(run(3), 60), changed];
     assert_eq!(store.runs().await.unwrap(), expected);
+}
+
+/// By number, once each, as they are now; a reader that goes on from the number it was told misses none.
+pub async fn runs_that_changed_are_told(store: Arc<dyn Store>) {
+    assert_eq!(store.changed(0).await.unwrap(), (0, Vec::new()));
+    for number in [1, 2, 3] {
+        let mut first = batch(0, [said("born"), said("again")]);
+        first.row = Some(row(run(number), i64::from(number)));
+        store.commit(run(number), first).await.unwrap();
+    }
+    store.commit(run(4), batch(0, [said("without a row")])).await.unwrap();
+    let (newest, all) = store.changed(0).await.unwrap();
+    let ids = |rows: &[RunRow]| {
+        let mut ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(
+        (newest, ids(&all)),
+        (store.newest().await.unwrap(), vec![run(1), run(2), run(3)])
+    );
+    assert_eq!(store.changed(newest).await.unwrap(), (newest, Vec::new()));
+    let mut second = batch(2, [said("done")]);
+    let mut changed = row(run(2), 2);
+    changed.state = "completed".to_owned();
+    second.row = Some(changed.clone());
+    store.commit(run(2), second).await.unwrap();
+    store
+        .commit(run(3), batch(2, [said("leaves its row alone")]))
+        .await
+        .unwrap();
+    let (later, rows) = store.changed(newest).await.unwrap();
+    assert!(later > newest);
+    assert_eq!(ids(&rows), vec![run(2), run(3)]);
+    assert!(rows.contains(&changed), "{rows:?}");
+    assert_eq!(
+        store.changed(later - 1).await.unwrap().1.len(),
+        1,
+        "the last commit alone"
+    );
 }
