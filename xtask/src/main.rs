@@ -9,6 +9,7 @@ mod e2e;
 mod escape;
 mod obedient;
 mod openapi;
+mod policy;
 mod python;
 mod test;
 mod tidy;
@@ -55,6 +56,18 @@ enum Verb {
     Escape,
     /// Let an agent carry out every hostile instruction it reads, within the sandbox, and count the harm.
     Obedient,
+    /// Run scripts by chance in bash and beside the command policy, and give it text that nobody would write.
+    Policy {
+        /// How many scripts.
+        #[arg(long, default_value_t = 20_000)]
+        scripts: u32,
+        /// How many texts.
+        #[arg(long, default_value_t = 20_000)]
+        texts: u32,
+        /// Other scripts and texts; the same number makes the same.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
     /// Run the vendors' own Python clients against the gateway: every call kind on every provider.
     Clients,
     /// Check, test and build the dashboard's pages into crates/web/dist (needs node).
@@ -97,6 +110,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Contract => contract::run(),
         Verb::Escape => escape::run(),
         Verb::Obedient => obedient::run(),
+        Verb::Policy { scripts, texts, seed } => policy::run(scripts, texts, seed),
         Verb::Clients => clients::run(),
         Verb::Ui { check } => ui::run(check),
         Verb::E2e { pictures } => e2e::run(pictures),

@@ -38,7 +38,12 @@ enum Made {
 struct Notes {
     fired: BTreeSet<String>,
     writes: Vec<String>,
-    made: HashMap<String, Made>,
+    /// What files may hold, by their bare names: folders change along the way.
+    made: HashMap<String, Vec<Made>>,
+    /// Files that were run before anything was put into them, as far as that was read.
+    ran: BTreeSet<String>,
+    /// Texts with `$'…'` in them, which not every shell knows.
+    dollar_quotes: usize,
     /// Calls that were looked at; a bound on the work.
     calls: usize,
 }
@@ -94,7 +99,11 @@ impl<'a> Judge<'a> {
 
     /// Decides on a whole command line.
     pub(super) fn whole(&self, text: &str) -> Finding {
-        let finding = self.text(text, &Scope::default(), 0);
+        let mut finding = self.text(text, &Scope::default(), 0);
+        // In a loop, a function or a trap, what is written later may be run earlier.
+        if self.runs_what_comes_later() {
+            finding = finding.or(self.text(text, &Scope::default(), 0));
+        }
         finding.within(|| super::shown(&text.chars().take(400).collect::<String>()))
     }
 
@@ -126,6 +135,7 @@ impl<'a> Judge<'a> {
         if depth > DEEPEST {
             return self.undecided("scripts in scripts go too deep to be read");
         }
+        self.notes.borrow_mut().dollar_quotes += usize::from(text.contains("$'"));
         match shell::read(text, &self.fuel) {
             Err(unreadable) => self.unreadable(&unreadable),
             Ok(script) => self.script(&script, scope.clone(), depth),
@@ -143,6 +153,9 @@ impl<'a> Judge<'a> {
         scope.survey(script);
         let mut found = self.bomb(script);
         for simple in script {
+            if let Some((name, _)) = &simple.loops {
+                found = found.or(self.variable(name, None));
+            }
             for inner in simple.scripts() {
                 found = found.or(self.script(&inner, scope.clone(), depth + 1));
             }
@@ -287,12 +300,14 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The program's own name, if it is known: without its folder, and without a pattern in it.
+/// The program's own name, if it is known: without its folder, and without a pattern or a tilde in its place.
 fn program(word: &Word) -> Option<String> {
     let text = word.text.as_deref()?;
     let name = text.rsplit('/').next().unwrap_or(text);
     let pattern = text.contains(['*', '?', '[']) && name != "[" && name != "[[";
-    (!pattern && !name.is_empty()).then(|| name.to_owned())
+    // `~`, `~+`, `~-` are what variables hold.
+    let folder = text.starts_with('~') && !text.contains('/');
+    (!pattern && !folder && !name.is_empty()).then(|| name.to_owned())
 }
 
 fn harmless_sink(path: &str) -> bool {

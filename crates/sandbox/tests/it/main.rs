@@ -10,6 +10,7 @@ mod crash;
 mod ending;
 mod limits;
 mod pausing;
+mod policy;
 mod probing;
 mod rounds;
 mod scene;

@@ -39,8 +39,22 @@ impl Judge<'_> {
             {
                 self.undecided(format!("{name} changes what other words mean, or runs text"))
             }
+            "complete" | "compgen" => self.completed(words),
             _ => Finding::allow(),
         }
+    }
+
+    /// `-W TEXT`: the list of completions is expanded before it is split.
+    fn completed(&self, words: &[Word]) -> Finding {
+        let lists = words
+            .iter()
+            .map(|word| self.expanded(word.text.as_deref().unwrap_or(&word.head)));
+        let unknown = words.iter().any(|word| word.text.is_none());
+        let found = lists.fold(Finding::allow(), Finding::or);
+        if unknown {
+            return found.or(self.undecided("it expands text that is not known"));
+        }
+        found
     }
 
     fn eval(&self, words: &[Word], call: &Call<'_>) -> Finding {

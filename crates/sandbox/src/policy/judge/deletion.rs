@@ -43,7 +43,7 @@ impl Judge<'_> {
 }
 
 /// Whether an unknown word may turn out to be an option. A slash after the unknown part keeps it from being one.
-fn may_be_option(word: &Word) -> bool {
+pub(super) fn may_be_option(word: &Word) -> bool {
     word.many || word.head.starts_with('-') || (word.head.is_empty() && !word.shown.contains('/'))
 }
 

@@ -21,6 +21,8 @@ pub(super) enum Fed {
     Unknown,
 }
 
+/// More than a file may hold, one or the other, before it is not known.
+const MOST_HELD: usize = 8;
 /// More pipes than are followed back.
 const FARTHEST: usize = 64;
 
@@ -165,16 +167,30 @@ impl Judge<'_> {
     }
 
     fn made(&self, path: &str) -> Finding {
-        let made = self.notes.borrow().made.get(plain_path(path)).cloned();
-        match made {
-            None => Finding::allow(),
-            Some(Made::Download) => self.downloaded(),
-            Some(Made::Unknown) => self.undecided(format!(
+        let name = bare_name(path);
+        if path.contains(['*', '?', '[']) && !self.notes.borrow().made.is_empty() {
+            return self.undecided("it may run a file that it has just written");
+        }
+        let made = self.notes.borrow().made.get(name).cloned();
+        let Some(made) = made else {
+            self.notes.borrow_mut().ran.insert(name.to_owned());
+            return Finding::allow();
+        };
+        let each = made.into_iter().map(|made| match made {
+            Made::Download => self.downloaded(),
+            Made::Unknown => self.undecided(format!(
                 "it runs {}, which it has just written",
                 crate::policy::shown(path)
             )),
-            Some(Made::Text(text)) => self.text(&text, &Scope::default(), 2),
-        }
+            Made::Text(text) => self.text(&text, &Scope::default(), 2),
+        });
+        each.fold(Finding::allow(), Finding::or)
+    }
+
+    /// Whether a file was run that a later command writes.
+    pub(super) fn runs_what_comes_later(&self) -> bool {
+        let notes = self.notes.borrow();
+        notes.ran.iter().any(|name| notes.made.contains_key(name))
     }
 
     /// Remembers what a command puts into files.
@@ -203,9 +219,9 @@ impl Judge<'_> {
             let paths: Vec<String> = operands(call.argv).collect();
             let content = paths
                 .first()
-                .and_then(|from| self.notes.borrow().made.get(plain_path(from)).cloned());
-            if let (Some(content), Some(to)) = (content, paths.last()) {
-                made.push((to.clone(), content));
+                .and_then(|from| self.notes.borrow().made.get(bare_name(from)).cloned());
+            if let (Some(contents), Some(to)) = (content, paths.last()) {
+                made.extend(contents.into_iter().map(|content| (to.clone(), content)));
             }
         }
         if download {
@@ -213,7 +229,8 @@ impl Judge<'_> {
         }
         let mut notes = self.notes.borrow_mut();
         for (path, content) in made {
-            notes.made.insert(plain_path(&path).to_owned(), content);
+            let before = notes.made.entry(bare_name(&path).to_owned()).or_default();
+            add(before, content);
         }
     }
 
@@ -275,6 +292,26 @@ fn fetched(argv: &Argv) -> impl Iterator<Item = String> + '_ {
     named.into_iter().chain(attached).chain(base)
 }
 
-fn plain_path(path: &str) -> &str {
-    path.trim_start_matches("./")
+/// One more thing that a file may hold, alone or after what it held: a redirection may replace or append, and it may
+/// stand where it does not happen.
+fn add(held: &mut Vec<Made>, content: Made) {
+    if let Made::Text(new) = &content {
+        let old = held.iter().filter_map(|held| match held {
+            Made::Text(old) if old != new => Some(old),
+            Made::Text(_) | Made::Download | Made::Unknown => None,
+        });
+        let after: Vec<Made> = old
+            .flat_map(|old| ["", "\n"].map(|between| Made::Text(format!("{old}{between}{new}"))))
+            .collect();
+        held.extend(after);
+    }
+    held.push(content);
+    if held.len() > MOST_HELD {
+        *held = vec![Made::Unknown];
+    }
+}
+
+/// A path's last part, the name under which a file is remembered: folders change along the way.
+fn bare_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }

@@ -6,8 +6,9 @@ use crate::policy::{rules::named, shell::Scope};
 impl Judge<'_> {
     /// Decides on a shell or an interpreter; anything else is none of its business.
     pub(super) fn interpreter(&self, name: &str, call: &Call<'_>) -> Finding {
+        let before = self.notes.borrow().dollar_quotes;
         if named(&self.rules.code.shells, name) {
-            return self.shell(call);
+            return self.shell(call).or(self.other_quotes(name, before));
         }
         let language = self.rules.code.languages.iter().find(|language| {
             let rest = name.strip_prefix(language.as_str());
@@ -25,6 +26,15 @@ impl Judge<'_> {
             ) => self.other(name, call),
             (None, _) => Finding::allow(),
         }
+    }
+
+    /// `$'…'` is read as bash reads it; to a plain `sh` it may be a dollar before quotes.
+    fn other_quotes(&self, name: &str, before: usize) -> Finding {
+        let knows = matches!(name, "bash" | "rbash" | "zsh" | "ksh" | "mksh");
+        if knows || self.notes.borrow().dollar_quotes == before {
+            return Finding::allow();
+        }
+        self.undecided(format!("it depends on the machine what $'…' means to {name}"))
     }
 
     fn shell(&self, call: &Call<'_>) -> Finding {

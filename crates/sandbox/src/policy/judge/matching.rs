@@ -48,11 +48,13 @@ pub(super) fn plain(words: &[Word], values: &[&str]) -> Vec<Option<String>> {
     let mut found = Vec::new();
     let mut rest = words.iter().skip(1);
     let mut open = true;
+    // An option's value that may be several words: the first of them is the value, the next is what the program is to do.
+    let mut crowded = false;
     while let Some(word) = rest.next() {
         match word.text.as_deref() {
             Some("--") if open => open = false,
             Some(option) if open && values.contains(&option) => {
-                rest.next();
+                crowded |= rest.next().is_some_and(|value| value.many);
             }
             Some(option) if open && option.starts_with('-') && option.len() > 1 => {}
             // `+toolchain` of cargo and its like.
@@ -60,6 +62,9 @@ pub(super) fn plain(words: &[Word], values: &[&str]) -> Vec<Option<String>> {
             None if open && word.head.starts_with("--") && !word.many => {}
             text => found.push(text.map(str::to_owned)),
         }
+    }
+    if found.is_empty() && crowded {
+        found.push(None);
     }
     found
 }

@@ -17,7 +17,12 @@ impl Judge<'_> {
         if !(value.contains('[') && (value.contains("$(") || value.contains('`'))) {
             return Finding::allow();
         }
-        match shell::scripts_in(value, &self.fuel) {
+        self.expanded(value)
+    }
+
+    /// Text that a shell expands: the scripts in it run.
+    pub(super) fn expanded(&self, text: &str) -> Finding {
+        match shell::scripts_in(text, &self.fuel) {
             Err(unreadable) => self.unreadable(&unreadable),
             Ok(scripts) => {
                 let inner = scripts

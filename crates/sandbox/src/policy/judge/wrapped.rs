@@ -1,6 +1,6 @@
 //! Programs that run another program: `env`, `sudo`, `xargs`, `find -exec`, `timeout` and their kin.
 
-use super::{Call, Finding, Judge, Level, Word, matching, options, options::Kind};
+use super::{Call, Finding, Judge, Level, Word, deletion, matching, options, options::Kind};
 use crate::policy::rules::{Wrapper, named};
 use crate::policy::shell::Scope;
 
@@ -13,9 +13,14 @@ struct Unwrapped<'w> {
     rest: &'w [Word],
     /// An option was met that is not known, so that the program may begin later.
     unsure: bool,
+    /// A word of the wrapper's own may turn out to be several, the program among them.
+    crowded: bool,
     /// What xargs puts its lines in the place of.
     replaced: Option<String>,
 }
+
+/// Words that an unknown option and its value may take before the program.
+const FARTHEST: usize = 3;
 
 impl Judge<'_> {
     /// Decides on what a program runs, if it runs another one.
@@ -45,8 +50,14 @@ impl Judge<'_> {
         if wrapper.stdin && unwrapped.rest.is_empty() {
             found = found.or(self.fed_if_known(call));
         }
-        if wrapper.opaque || unwrapped.rest.is_empty() {
+        if wrapper.opaque {
             return found;
+        }
+        if unwrapped.rest.is_empty() {
+            return match unwrapped.crowded {
+                true => found.or(self.undecided("the program that it runs may be among words that are not known")),
+                false => found,
+            };
         }
         if wrapper.joined {
             return found.or(self.joined(unwrapped.rest, call));
@@ -75,18 +86,24 @@ impl Judge<'_> {
         }
     }
 
-    /// After an option that is not known, the program may begin one word later.
+    /// After an option that is not known, the program may begin some words later.
     fn later(&self, words: &[Word], call: &Call<'_>) -> Finding {
-        match words.get(1) {
-            Some(word) if word.text.as_deref().is_some_and(|text| !text.starts_with('-')) => {
-                let found = self.call(&call.inner(&words[1..]));
-                if found.0.level == Level::Block {
-                    found
-                } else {
-                    Finding::allow()
-                }
-            }
-            _ => Finding::allow(),
+        let places = (1..words.len().min(FARTHEST + 1)).map(|at| &words[at..]);
+        let found = places.map(|words| self.if_program(words, call));
+        found.fold(Finding::allow(), Finding::or)
+    }
+
+    /// Words that may be a program, or only words: what is said of them counts where it is sure.
+    fn if_program(&self, words: &[Word], call: &Call<'_>) -> Finding {
+        let name = words.first().and_then(|word| word.text.as_deref());
+        if name.is_none_or(|name| name.starts_with('-')) {
+            return Finding::allow();
+        }
+        let found = self.call(&call.inner(words));
+        if found.0.level == Level::Block || (found.0.level == Level::Confirm && found.0.rule != "command.undecided") {
+            found
+        } else {
+            Finding::allow()
         }
     }
 
@@ -94,6 +111,20 @@ impl Judge<'_> {
     pub(super) fn find(&self, call: &Call<'_>, options: &[&str]) -> Finding {
         let mut found = Finding::allow();
         let mut words = call.words;
+        let ends = words
+            .iter()
+            .any(|word| matches!(word.text.as_deref(), Some("{}" | ";" | "+")));
+        let known = words.iter().any(|word| options.contains(&word.head.as_str()));
+        if ends && !known && words.iter().any(|word| word.text.is_none()) {
+            found = found.or(self.undecided("it cannot be told what is run on what is found"));
+        }
+        for (at, word) in words.iter().enumerate().skip(1) {
+            if word.shown.starts_with("$@") {
+                found = found.or(self.undecided("it cannot be told what is done with what is found"));
+            } else if word.text.is_none() {
+                found = found.or(self.if_program(&words[at + 1..], call));
+            }
+        }
         let runs = |word: &Word| options.contains(&word.head.as_str());
         while let Some(at) = words.iter().position(runs) {
             words = &words[at + 1..];
@@ -206,6 +237,8 @@ fn unwrap<'w>(wrapper: &Wrapper, words: &'w [Word]) -> Unwrapped<'w> {
         }
     }
     unwrapped.rest = words.get(at..).unwrap_or_default();
+    unwrapped.unsure |= words.iter().take(at).any(deletion::may_be_option);
+    unwrapped.crowded = words.iter().take(at).any(|word| word.many);
     unwrapped
 }
 

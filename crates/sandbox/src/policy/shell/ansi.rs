@@ -18,6 +18,11 @@ pub(super) fn quoted(text: &str) -> Option<String> {
             'r' => bytes.push(b'\r'),
             't' => bytes.push(b'\t'),
             'v' => bytes.push(11),
+            'x' if chars.next_if_eq(&'{').is_some() => {
+                let code = number(&mut chars, 16, usize::MAX)?;
+                bytes.push(u8::try_from(code & 0xff).ok()?);
+                chars.next_if_eq(&'}');
+            }
             'x' => bytes.push(u8::try_from(number(&mut chars, 16, 2)?).ok()?),
             'u' => push(&mut bytes, char::from_u32(number(&mut chars, 16, 4)?)?),
             'U' => push(&mut bytes, char::from_u32(number(&mut chars, 16, 8)?)?),
@@ -50,5 +55,9 @@ fn number(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, radix: u32, most
     let digits: Vec<u32> = std::iter::from_fn(|| chars.next_if(|c| c.is_digit(radix))?.to_digit(radix))
         .take(most)
         .collect();
-    (!digits.is_empty()).then(|| digits.iter().fold(0, |sum, digit| sum * radix + digit))
+    (!digits.is_empty()).then(|| {
+        digits
+            .iter()
+            .fold(0_u32, |sum, digit| sum.wrapping_mul(radix).wrapping_add(*digit))
+    })
 }

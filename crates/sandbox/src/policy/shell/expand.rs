@@ -199,8 +199,11 @@ pub(super) fn assignment(atoms: &[Atom]) -> Option<(String, Option<Vec<Atom>>)> 
 /// The words that one word becomes.
 fn fields(atoms: &[Atom], scope: &Scope) -> Vec<Word> {
     let mut builder = Builder::default();
-    for atom in atoms {
+    for (at, atom) in atoms.iter().enumerate() {
         match atom {
+            Atom::Bare('~') if at == 0 && tilde(&atoms[1..]).is_some_and(|name| scope.writes(name)) => {
+                builder.unknown("~", true);
+            }
             Atom::Bare(c) => {
                 builder.word.pattern |= matches!(c, '*' | '?' | '[');
                 builder.literal(&c.to_string());
@@ -210,6 +213,16 @@ fn fields(atoms: &[Atom], scope: &Scope) -> Vec<Word> {
         }
     }
     builder.finish()
+}
+
+/// The variable that a tilde before these atoms stands for.
+fn tilde(after: &[Atom]) -> Option<&'static str> {
+    match after.first() {
+        None | Some(Atom::Bare('/')) => Some("HOME"),
+        Some(Atom::Bare('+')) => Some("PWD"),
+        Some(Atom::Bare('-')) => Some("OLDPWD"),
+        Some(_) => None,
+    }
 }
 
 #[derive(Default)]
@@ -296,6 +309,11 @@ impl Builder {
             Part::Stream(script) => {
                 self.unknown("<(…)", true);
                 self.word.stream = Some(script.clone());
+            }
+            Part::Several(scripts) => {
+                self.unknown("$@", quoted);
+                self.word.many = true;
+                self.word.outputs.extend(scripts.iter().cloned());
             }
             Part::Opaque(scripts) => {
                 self.unknown("${…}", quoted);

@@ -104,6 +104,9 @@ impl<'a> Walk<'a> {
                 straight: place.straight && !beside,
                 ..place.clone()
             };
+            if beside && and_or.first.seq.is_empty() {
+                return Err(Unreadable::new("nothing stands before an &"));
+            }
             self.pipeline(&and_or.first, &here)?;
             for and_or in &and_or.additional {
                 let (ast::AndOr::And(pipeline) | ast::AndOr::Or(pipeline)) = and_or;
@@ -297,12 +300,22 @@ impl<'a> Walk<'a> {
             self.item(item, &mut simple, true)?;
         }
         if let Some(word) = &command.word_or_name {
-            simple.words.push(self.word(word)?);
+            simple.words.push(self.plain_word(word)?);
         }
         for item in command.suffix.iter().flat_map(|suffix| &suffix.0) {
             self.item(item, &mut simple, false)?;
         }
         self.push(simple, place)
+    }
+
+    /// A word of a command. `!(…)` and its kin are a pattern to a shell that was told so, and a subshell or an error to others.
+    fn plain_word(&mut self, word: &ast::Word) -> Result<Vec<Atom>, Unreadable> {
+        let atoms = self.word(word)?;
+        let extended = |pair: &[Atom]| matches!(pair, [Atom::Bare('!' | '@' | '?' | '*' | '+'), Atom::Bare('(')]);
+        if atoms.windows(2).any(extended) {
+            return Err(Unreadable::new("not every shell reads such a pattern"));
+        }
+        Ok(atoms)
     }
 
     fn item(
@@ -314,7 +327,7 @@ impl<'a> Walk<'a> {
         match item {
             ast::CommandPrefixOrSuffixItem::IoRedirect(redirect) => self.redirect(redirect, simple),
             ast::CommandPrefixOrSuffixItem::Word(word) => {
-                simple.words.push(self.word(word)?);
+                simple.words.push(self.plain_word(word)?);
                 Ok(())
             }
             ast::CommandPrefixOrSuffixItem::AssignmentWord(assignment, _) if prefix => {

@@ -30,6 +30,8 @@ pub(in crate::policy) enum Part {
     Number(Vec<Script>),
     /// `<(…)`, `>(…)`: the name of a file that commands fill or read.
     Stream(Script),
+    /// `"${@:2}"`, `"${NAME[@]}"`: any number of words, none of them known.
+    Several(Vec<Script>),
     /// Anything else: not known, with the scripts in it.
     Opaque(Vec<Script>),
 }
@@ -40,7 +42,7 @@ impl Atom {
         match self {
             Self::Part(Part::Output(script) | Part::Stream(script), _) => vec![script],
             Self::Part(Part::Or(_, atoms), _) => atoms.into_iter().flat_map(Self::into_scripts).collect(),
-            Self::Part(Part::Number(scripts) | Part::Opaque(scripts), _) => scripts,
+            Self::Part(Part::Number(scripts) | Part::Several(scripts) | Part::Opaque(scripts), _) => scripts,
             Self::Bare(_) | Self::Quoted(_) | Self::Part(..) => Vec::new(),
         }
     }
@@ -336,6 +338,12 @@ impl<'a> Lexer<'a> {
         if length {
             return Ok(Part::Number(scripts(rest)));
         }
+        let element = matches!(rest.first(), Some(Atom::Bare('[')))
+            || matches!(rest.first(), Some(Atom::Quoted(text)) if text.starts_with('['));
+        let several = matches!(special, Some('@' | '*')) || (element && text_of(&rest).starts_with(['@', '*']));
+        if several && operator.is_none() && !rest.is_empty() {
+            return Ok(Part::Several(scripts(rest)));
+        }
         if indirect || (operator.is_none() && !rest.is_empty()) {
             return Ok(Part::Opaque(scripts(rest)));
         }
@@ -344,7 +352,8 @@ impl<'a> Lexer<'a> {
             (Ok(number), _) if plain => Part::Positional(number),
             (_, Some('@' | '*')) if plain => Part::AllPositional,
             (Err(_), None) if plain && !name.is_empty() => Part::Variable(name),
-            (Err(_), None) if !name.is_empty() => Part::Or(name, rest),
+            // After `:+` it is never the variable's own value.
+            (Err(_), None) if !name.is_empty() && operator != Some('+') => Part::Or(name, rest),
             _ if operator.is_some() => Part::Or(String::new(), rest),
             _ => Part::Opaque(scripts(rest)),
         })
@@ -362,6 +371,16 @@ impl<'a> Lexer<'a> {
     fn inside_quotes(&mut self) -> Result<Vec<Atom>, Unreadable> {
         self.double(Some('}'))
     }
+}
+
+/// The first literal characters after an opening `[`.
+fn text_of(atoms: &[Atom]) -> String {
+    let bare = atoms.iter().map_while(|atom| match atom {
+        Atom::Bare(c) => Some(c.to_string()),
+        Atom::Quoted(text) => Some(text.clone()),
+        Atom::Part(..) => None,
+    });
+    bare.collect::<String>().chars().skip(1).collect()
 }
 
 fn flush(literal: &mut String, atoms: &mut Vec<Atom>) {

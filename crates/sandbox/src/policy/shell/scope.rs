@@ -52,6 +52,11 @@ impl Scope {
         }
     }
 
+    /// Whether the script gives a value to a variable.
+    pub(super) fn writes(&self, name: &str) -> bool {
+        self.values.contains_key(name) || self.unsteady.contains(name)
+    }
+
     /// Takes in what a command gives to variables.
     pub(in crate::policy) fn learn(&mut self, simple: &Simple) {
         if let Some((name, values)) = &simple.loops {
@@ -156,11 +161,18 @@ fn builtin_writes(simple: &Simple) -> Vec<(String, Option<Vec<Atom>>)> {
         "read" | "mapfile" | "readarray" | "unset" | "getopts" | "let" | "printf"
     );
     let words = simple.words.iter().skip(1);
+    // An element is written: of the whole nothing is known any longer.
+    let whole = |(name, value): (String, Option<Vec<Atom>>)| match name.split_once('[') {
+        Some((whole, _)) => (whole.to_owned(), None),
+        None => (name, value),
+    };
     if declares {
-        return words.filter_map(|word| expand::assignment(word)).collect();
+        return words.filter_map(|word| expand::assignment(word)).map(whole).collect();
     }
     if reads {
-        return words.filter_map(|word| Some((expand::bare(word)?, None))).collect();
+        return words
+            .filter_map(|word| Some(whole((expand::bare(word)?, None))))
+            .collect();
     }
     Vec::new()
 }
