@@ -213,7 +213,7 @@ impl Engine {
                 return answer.map_err(EngineError::Refused);
             }
         }
-        match Lease::take(&self.locks, id).await {
+        match Lease::pass(&self.locks, id).await {
             Ok(_lease) => self.enter(id, &command).await,
             Err(LeaseError::Held { holder, .. }) => self.post(id, command, holder).await,
             Err(error) => Err(error.into()),
@@ -241,7 +241,7 @@ impl Engine {
                 None => {}
             }
             // A driver may end with the command unread; then it is ours to answer.
-            match Lease::take(&self.locks, id).await {
+            match Lease::pass(&self.locks, id).await {
                 Ok(_lease) => self.answer_inbox(id).await?,
                 Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
             }

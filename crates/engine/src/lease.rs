@@ -40,13 +40,19 @@ pub enum LeaseError {
 /// kernel has ended that, too.
 const LAST_BREATH: Duration = Duration::from_secs(2);
 
+/// How long whoever holds the lock may take to write down who it is; until then the file names the holder before.
+const WRITING: Duration = Duration::from_millis(100);
+
+/// What stands in the file while somebody holds the lease only to enter one command.
+pub const PASSING: &str = "passing";
+
 impl Lease {
-    /// Takes the lease, from a dead holder's last children if need be.
+    /// Takes the lease to drive the run. Who only passes, and a dead holder's last children, are waited for.
     pub(crate) async fn take(folder: &Path, run: RunId) -> Result<Self, LeaseError> {
-        let deadline = tokio::time::Instant::now() + LAST_BREATH;
+        let begun = tokio::time::Instant::now();
         loop {
-            match Self::try_take(folder, run) {
-                Err(LeaseError::Held { holder, .. }) if is_dead(&holder) && tokio::time::Instant::now() < deadline => {
+            match Self::try_take(folder, run, &std::process::id().to_string()) {
+                Err(LeaseError::Held { holder, .. }) if begun.elapsed() < patience_with(&holder).max(WRITING) => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
                 taken => return taken,
@@ -54,7 +60,20 @@ impl Lease {
         }
     }
 
-    fn try_take(folder: &Path, run: RunId) -> Result<Self, LeaseError> {
+    /// Takes the lease for a moment, to enter a command that no driver is there to take.
+    pub(crate) async fn pass(folder: &Path, run: RunId) -> Result<Self, LeaseError> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            match Self::try_take(folder, run, PASSING) {
+                Err(LeaseError::Held { holder, .. }) if begun.elapsed() < patience_with(&holder) => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                taken => return taken,
+            }
+        }
+    }
+
+    fn try_take(folder: &Path, run: RunId, who: &str) -> Result<Self, LeaseError> {
         let path = folder.join(format!("{run}.lock"));
         let io = |source| LeaseError::Io {
             path: path.display().to_string(),
@@ -72,7 +91,7 @@ impl Lease {
             Ok(()) => {
                 file.set_len(0).map_err(io)?;
                 file.rewind().map_err(io)?;
-                write!(file, "{}", std::process::id()).map_err(io)?;
+                file.write_all(who.as_bytes()).map_err(io)?;
                 Ok(Self { _file: file })
             }
             Err(TryLockError::WouldBlock) => {
@@ -83,6 +102,15 @@ impl Lease {
             }
             Err(TryLockError::Error(source)) => Err(io(source)),
         }
+    }
+}
+
+/// How long a holder is waited for.
+fn patience_with(holder: &str) -> Duration {
+    if holder == PASSING || is_dead(holder) {
+        LAST_BREATH
+    } else {
+        Duration::ZERO
     }
 }
 

@@ -20,3 +20,4 @@ pub use book::row;
 pub use clock::{Clock, SystemClock};
 pub use driver::{Leave, Patience};
 pub use engine::{Engine, EngineError, Ports};
+pub use lease::PASSING;

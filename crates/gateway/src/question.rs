@@ -8,7 +8,8 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use maestria_kernel::At;
 use serde::Deserialize;
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
+use sonic_rs::LazyValue;
 use std::{
     ops::Range,
     sync::{Arc, OnceLock},
@@ -64,19 +65,19 @@ enum UsageWish {
 #[derive(Deserialize)]
 struct Peek<'a> {
     #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
+    model: Option<LazyValue<'a>>,
     #[serde(borrow, default)]
-    stream: Option<&'a RawValue>,
+    stream: Option<LazyValue<'a>>,
     #[serde(borrow, default)]
-    stream_options: Option<&'a RawValue>,
+    stream_options: Option<LazyValue<'a>>,
     #[serde(borrow, default)]
-    max_tokens: Option<&'a RawValue>,
+    max_tokens: Option<LazyValue<'a>>,
     #[serde(borrow, default)]
-    max_completion_tokens: Option<&'a RawValue>,
+    max_completion_tokens: Option<LazyValue<'a>>,
     #[serde(borrow, default)]
-    max_output_tokens: Option<&'a RawValue>,
+    max_output_tokens: Option<LazyValue<'a>>,
     #[serde(borrow, default, rename = "generationConfig")]
-    generation: Option<&'a RawValue>,
+    generation: Option<LazyValue<'a>>,
 }
 
 /// Where a request came in.
@@ -100,33 +101,34 @@ impl Question {
         if body.trim_ascii_start().first() != Some(&b'{') {
             return Err(invalid("the body is no JSON object".to_owned()));
         }
-        let peek: Peek<'_> = serde_json::from_slice(&body).map_err(|e| invalid(format!("the body is no JSON: {e}")))?;
-        let place = |raw: &RawValue| {
-            let start = raw.get().as_ptr() as usize - body.as_ptr() as usize;
-            start..start + raw.get().len()
+        let peek: Peek<'_> = sonic_rs::from_slice(&body).map_err(|e| invalid(format!("the body is no JSON: {e}")))?;
+        let place = |raw: &LazyValue<'_>| {
+            let raw = raw.as_raw_str();
+            let start = raw.as_ptr() as usize - body.as_ptr() as usize;
+            start..start + raw.len()
         };
-        let model = match (door.model, peek.model) {
+        let model = match (door.model, &peek.model) {
             (Some(model), _) => model,
             (None, Some(raw)) => {
-                serde_json::from_str(raw.get()).map_err(|_| invalid("`model` is no text".to_owned()))?
+                serde_json::from_str(raw.as_raw_str()).map_err(|_| invalid("`model` is no text".to_owned()))?
             }
             (None, None) => return Err(invalid("`model` is missing".to_owned())),
         };
-        let stream = match (door.stream, peek.stream) {
+        let stream = match (door.stream, &peek.stream) {
             (Some(stream), _) => stream,
             (None, None) => false,
-            (None, Some(raw)) => serde_json::from_str::<Option<bool>>(raw.get())
+            (None, Some(raw)) => serde_json::from_str::<Option<bool>>(raw.as_raw_str())
                 .map_err(|_| invalid("`stream` is neither true nor false".to_owned()))?
                 .unwrap_or(false),
         };
-        let count = |raw: Option<&RawValue>| raw.and_then(|r| serde_json::from_str::<u64>(r.get()).ok());
+        let count = |raw: &Option<LazyValue<'_>>| serde_json::from_str::<u64>(raw.as_ref()?.as_raw_str()).ok();
         let generation = || {
-            let config: Value = serde_json::from_str(peek.generation?.get()).ok()?;
+            let config: Value = serde_json::from_str(peek.generation.as_ref()?.as_raw_str()).ok()?;
             config["maxOutputTokens"].as_u64()
         };
-        let usage = match peek.stream_options {
+        let usage = match &peek.stream_options {
             None => UsageWish::Absent,
-            Some(raw) => match serde_json::from_str::<Value>(raw.get()) {
+            Some(raw) => match serde_json::from_str::<Value>(raw.as_raw_str()) {
                 Ok(options) if options["include_usage"] == true => UsageWish::Wanted,
                 _ => UsageWish::Declined(place(raw)),
             },
@@ -141,11 +143,11 @@ impl Question {
             array: door.array,
             query: door.query,
             fresh: false,
-            max_tokens: count(peek.max_completion_tokens)
-                .or_else(|| count(peek.max_tokens))
-                .or_else(|| count(peek.max_output_tokens))
+            max_tokens: count(&peek.max_completion_tokens)
+                .or_else(|| count(&peek.max_tokens))
+                .or_else(|| count(&peek.max_output_tokens))
                 .or_else(generation),
-            model_at: peek.model.map(place).filter(|_| door.face != Dialect::Gemini),
+            model_at: peek.model.as_ref().map(place).filter(|_| door.face != Dialect::Gemini),
             usage,
             body,
             headers,

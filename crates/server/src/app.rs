@@ -311,10 +311,12 @@ impl App {
         open.into_iter().find(|(_, d)| d.id == decision).map(|(run, _)| run.id)
     }
 
-    /// Whether another process drives a run now. A lock of our own may live on for a moment in what we have just forked.
+    /// Whether another process drives a run now. A lock of our own may live on for a moment in what we have just forked, and
+    /// who only enters a command drives nothing.
     pub(crate) fn is_driven_by_another(&self, run: RunId) -> bool {
-        let holder = || std::fs::read_to_string(self.locks.join(format!("{run}.lock"))).unwrap_or_default();
-        self.is_driven(run) && holder().trim() != std::process::id().to_string()
+        let holder = std::fs::read_to_string(self.locks.join(format!("{run}.lock"))).unwrap_or_default();
+        let passes = holder.trim() == std::process::id().to_string() || holder == maestria_engine::PASSING;
+        !passes && self.is_driven(run)
     }
 
     /// Whether some process drives a run now.

@@ -4,7 +4,7 @@ use std::{fs::File, io::Write as _, path::Path, time::Duration};
 use uuid::Uuid;
 
 /// A lock that somebody holds, who says that he is this process.
-fn held(folder: &Path, run: RunId, holder: u32) -> File {
+fn held(folder: &Path, run: RunId, holder: impl std::fmt::Display) -> File {
     let mut file = File::create(folder.join(format!("{run}.lock"))).unwrap();
     file.try_lock().unwrap();
     write!(file, "{holder}").unwrap();
@@ -33,7 +33,7 @@ async fn a_dead_holders_lock_is_waited_for() {
 }
 
 #[tokio::test]
-async fn a_living_holder_is_named_at_once() {
+async fn a_living_holder_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunId::new(Uuid::from_u128(1));
     let _lock = held(folder.path(), run, std::process::id());
@@ -41,4 +41,37 @@ async fn a_living_holder_is_named_at_once() {
         panic!("it was given twice")
     };
     assert_eq!(holder, std::process::id().to_string());
+}
+
+#[tokio::test]
+async fn a_driver_waits_for_who_only_enters_a_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunId::new(Uuid::from_u128(1));
+    let passing = Lease::pass(folder.path(), run).await.unwrap();
+    let entering = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        drop(passing);
+    });
+    let driving = Lease::take(folder.path(), run).await.unwrap();
+    entering.join().unwrap();
+    let passed = Lease::pass(folder.path(), run).await;
+    assert!(
+        matches!(passed, Err(LeaseError::Held { .. })),
+        "a driver is not waited for"
+    );
+    drop(driving);
+}
+
+#[tokio::test]
+async fn whoever_has_not_yet_said_who_he_is_is_given_time_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunId::new(Uuid::from_u128(1));
+    // The file still names a process that lives and had the lease before.
+    let lock = held(folder.path(), run, std::process::id());
+    let ending = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(20));
+        drop(lock);
+    });
+    Lease::take(folder.path(), run).await.unwrap();
+    ending.join().unwrap();
 }

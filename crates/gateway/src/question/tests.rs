@@ -2,8 +2,9 @@ use super::{Door, Question, Wanted};
 use crate::wire::{Dialect, Kind};
 use hyper::HeaderMap;
 use maestria_kernel::At;
+use serde::de::IgnoredAny;
 
-fn read(face: Dialect, body: &str) -> Result<Question, crate::wire::Fault> {
+fn read(face: Dialect, body: impl AsRef<[u8]>) -> Result<Question, crate::wire::Fault> {
     let door = Door {
         face,
         wanted: Wanted::Answer,
@@ -12,7 +13,8 @@ fn read(face: Dialect, body: &str) -> Result<Question, crate::wire::Fault> {
         array: false,
         query: "",
     };
-    Question::read("r".to_owned(), At(0), door, HeaderMap::new(), body.to_owned().into())
+    let body = body.as_ref().to_vec().into();
+    Question::read("r".to_owned(), At(0), door, HeaderMap::new(), body)
 }
 
 #[test]
@@ -93,5 +95,62 @@ fn what_makes_no_sense_is_named() {
         let fault = read(Dialect::OpenAi, body).unwrap_err();
         assert_eq!(fault.kind, Kind::Invalid);
         assert!(fault.message.contains(what), "{body}: {}", fault.message);
+    }
+}
+
+/// Bodies that are nearly JSON: pieces of it, put together anyhow.
+fn nearly() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    const PIECES: &[&[u8]] = &[
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b",",
+        b"\"model\"",
+        b"\"m\"",
+        b"\"\\u00e9\\n\"",
+        b"\"\\x\"",
+        b"\"\\ud800\"",
+        b"\"a\nb\"",
+        b"\"\xff\"",
+        b"\"",
+        b"\\",
+        b"1",
+        b"-",
+        b"01",
+        b"1.",
+        b"1.5e+3",
+        b"1e",
+        b".5",
+        b"true",
+        b"nul",
+        b"null",
+        b" ",
+        b"\n",
+        b"\t",
+        b"\0",
+        b"x",
+        b"\xc3\xa9",
+        b"\"\xc3\xa9\"",
+        b"{\"model\":\"m\"",
+        b",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]",
+    ];
+    prop::collection::vec(prop::sample::select(PIECES), 0..12).prop_map(|pieces| pieces.concat())
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(4_096))]
+    #[test]
+    fn what_is_no_json_is_refused(rest in nearly(), opened in proptest::bool::ANY) {
+        let mut body = if opened { b"{\"model\":\"m\",\"x\":".to_vec() } else { Vec::new() };
+        body.extend_from_slice(&rest);
+        if opened {
+            body.push(b'}');
+        }
+        let sound = serde_json::from_slice::<IgnoredAny>(&body).is_ok();
+        let read = read(Dialect::OpenAi, &body);
+        proptest::prop_assert!(sound || read.is_err(), "{:?} was taken", String::from_utf8_lossy(&body));
     }
 }
