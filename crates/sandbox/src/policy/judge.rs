@@ -156,6 +156,9 @@ impl<'a> Judge<'a> {
             if let Some((name, _)) = &simple.loops {
                 found = found.or(self.variable(name, None));
             }
+            if simple.defaults("IFS") {
+                found = found.or(self.variable("IFS", None));
+            }
             for inner in simple.scripts() {
                 found = found.or(self.script(&inner, scope.clone(), depth + 1));
             }

@@ -38,6 +38,12 @@ impl fmt::Display for Unreadable {
 }
 
 impl Simple {
+    /// Whether `${NAME:=…}`, or one of its kin, stands among its words.
+    pub(super) fn defaults(&self, name: &str) -> bool {
+        let mut atoms = self.words.iter().flatten();
+        atoms.any(|atom| matches!(atom, Atom::Part(lex::Part::Or(defaulted, _), _) if defaulted == name))
+    }
+
     /// Every script inside it that runs when it does.
     pub(super) fn scripts(&self) -> Vec<Script> {
         let in_words = self.words.iter().flatten().cloned().flat_map(Atom::into_scripts);

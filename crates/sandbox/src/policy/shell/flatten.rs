@@ -308,12 +308,12 @@ impl<'a> Walk<'a> {
         self.push(simple, place)
     }
 
-    /// A word of a command. `!(…)` and its kin are a pattern to a shell that was told so, and a subshell or an error to others.
+    /// A word of a command. A bare bracket in it, as in `!(…)`, is a pattern to a shell that was told so, and a subshell or an
+    /// error to others.
     fn plain_word(&mut self, word: &ast::Word) -> Result<Vec<Atom>, Unreadable> {
         let atoms = self.word(word)?;
-        let extended = |pair: &[Atom]| matches!(pair, [Atom::Bare('!' | '@' | '?' | '*' | '+'), Atom::Bare('(')]);
-        if atoms.windows(2).any(extended) {
-            return Err(Unreadable::new("not every shell reads such a pattern"));
+        if atoms.iter().any(|atom| matches!(atom, Atom::Bare('('))) {
+            return Err(Unreadable::new("not every shell reads a bracket within a word"));
         }
         Ok(atoms)
     }
