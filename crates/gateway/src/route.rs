@@ -9,6 +9,7 @@ pub(crate) mod features;
 mod score;
 mod training;
 mod warm;
+mod words;
 
 pub use difficulty::{Difficulty, Weights};
 pub use training::{Example, Losses, TooFew, Trained, train};

@@ -3,49 +3,8 @@
 //! The built-in weights are set by hand, after what tends to send people back to a stronger model; they need no data.
 //! Those that were trained (`training.rs`) lie in a file and take their place.
 
+use super::words::{Group, Words, ends};
 use serde::{Deserialize, Serialize};
-
-const HARD: &[&str] = &[
-    "prove",
-    "lemma",
-    "theorem",
-    "concurren",
-    "deadlock",
-    "race condition",
-    "distributed",
-    "architect",
-    "refactor",
-    "optimi",
-    "algorithm",
-    "complexity",
-    "security",
-    "vulnerab",
-    "migrat",
-    "debug",
-    "root cause",
-    "why does",
-    "trade-off",
-    "consisten",
-    "invariant",
-    "transaction",
-    "performance",
-    "design",
-];
-const EASY: &[&str] = &[
-    "hello",
-    "thanks",
-    "typo",
-    "title",
-    "summari",
-    "translate",
-    "rename",
-    "format",
-    "what is",
-    "list the",
-    "spell",
-    "capital of",
-    "yes or no",
-];
 
 /// How many signs there are.
 pub(super) const SIGNS: usize = 7;
@@ -59,14 +18,15 @@ pub(super) const MOST: [f64; SIGNS] = [4.0, 3.0, 5.5, 6.0, 4.0, 10.0, 20.0];
 pub(super) struct Signs(pub(super) [f64; SIGNS]);
 
 impl Signs {
-    /// The signs of a prompt in small letters, of which so many tokens are sent with so many results of tools and tools.
-    pub(super) fn of(prompt: &str, input: u64, results: usize, tools: usize) -> Self {
+    /// The signs of a prompt with these words, of which so many tokens are sent with so many results of tools and tools.
+    pub(super) fn of(prompt: &str, words: Words, input: u64, results: usize, tools: usize) -> Self {
+        let all = |what: &str| ends(prompt).iter().map(|part| part.matches(what).count() as u64).sum();
         let seen = [
-            f64::from(hits(prompt, HARD)),
-            f64::from(hits(prompt, EASY)),
+            f64::from(words.hits(Group::Hard)),
+            f64::from(words.hits(Group::Easy)),
             (count(input) / 1_000.0).ln_1p(),
-            count(prompt.matches("```").count() as u64),
-            count(prompt.matches('?').count() as u64),
+            count(all("```")),
+            count(all("?")),
             count(results as u64),
             count(tools as u64),
         ];
@@ -76,11 +36,6 @@ impl Signs {
         }
         Self(signs)
     }
-}
-
-/// How many of the words occur.
-pub(super) fn hits(text: &str, words: &[&str]) -> u32 {
-    words.iter().map(|word| u32::from(text.contains(word))).sum()
 }
 
 fn count(n: u64) -> f64 {

@@ -1,6 +1,9 @@
 //! What a request needs and how hard it seems: a few features of the prompt, no model call.
 
-use super::difficulty::{Signs, Weights, hits};
+use super::{
+    difficulty::{Signs, Weights},
+    words::{Group, Words},
+};
 use crate::{
     tokens::Counted,
     wire::{
@@ -10,9 +13,6 @@ use crate::{
 };
 use maestria_kernel::model::Speaker;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
-/// The part of a text that is looked at for words.
-const LOOKED_AT: usize = 4_096;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,38 +62,6 @@ pub(crate) struct Features {
     pub(crate) conversation: u64,
 }
 
-const PLAN: &[&str] = &[
-    "plan",
-    "design",
-    "architect",
-    "decompose",
-    "break down",
-    "roadmap",
-    "strategy",
-];
-const EDIT: &[&str] = &[
-    "implement",
-    "refactor",
-    "fix",
-    "write",
-    "edit",
-    "rename",
-    "add a",
-    "add the",
-    "function",
-    "code",
-    "bug",
-    "migrate",
-];
-const REVIEW: &[&str] = &[
-    "review",
-    "audit",
-    "critique",
-    "find problems",
-    "vulnerab",
-    "verdict",
-    "assess",
-];
 impl Features {
     /// The features of a request of `bytes` bytes, whose tokens may have been counted.
     pub(crate) fn of(weights: &Weights, ask: &Ask, bytes: usize, counted: Option<Counted>, client: &str) -> Self {
@@ -107,10 +75,10 @@ impl Features {
         let system = ask.system_text();
         let parts = || ask.turns.iter().flat_map(|t| &t.parts);
         let input = counted.map_or((bytes as u64).div_ceil(4), |counted| counted.tokens);
-        let said = lower(last);
         let results = parts().filter(|p| matches!(p, Part::Result { .. })).count();
-        let signs = Signs::of(&said, input, results, ask.tools.len());
-        let mut features = Self::bare(kind(&said, &lower(&system)), weights.difficulty(&signs), input);
+        let words = Words::of(last);
+        let signs = Signs::of(last, words, input, results, ask.tools.len());
+        let mut features = Self::bare(kind(words, Words::of(&system)), weights.difficulty(&signs), input);
         features.counted = counted;
         features.tools = !ask.tools.is_empty();
         features.vision = parts().any(|p| matches!(p, Part::Media { .. }));
@@ -125,9 +93,9 @@ impl Features {
 
     /// The features of a bare prompt.
     pub(crate) fn of_text(weights: &Weights, prompt: &str, system: &str, input: u64) -> Self {
-        let said = lower(prompt);
-        let difficulty = weights.difficulty(&Signs::of(&said, input, 0, 0));
-        Self::bare(kind(&said, &lower(system)), difficulty, input)
+        let words = Words::of(prompt);
+        let difficulty = weights.difficulty(&Signs::of(prompt, words, input, 0, 0));
+        Self::bare(kind(words, Words::of(system)), difficulty, input)
     }
 
     const fn bare(kind: Kind, difficulty: f64, input: u64) -> Self {
@@ -151,30 +119,13 @@ impl Features {
     }
 }
 
-/// The beginning and the end of a text, in small letters: what is wanted stands at one of them, and a long text takes no
-/// longer than a short one.
-pub(super) fn lower(text: &str) -> String {
-    if text.len() <= LOOKED_AT {
-        return text.to_lowercase();
-    }
-    let half = LOOKED_AT / 2;
-    let (mut end, mut start) = (half, text.len() - half);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    while !text.is_char_boundary(start) {
-        start += 1;
-    }
-    format!("{} {}", &text[..end], &text[start..]).to_lowercase()
-}
-
 /// The kind whose words occur most; the prompt counts for more than the system prompt.
-fn kind(prompt: &str, system: &str) -> Kind {
-    let score = |words: &[&str]| 2 * hits(prompt, words) + hits(system, words);
+fn kind(prompt: Words, system: Words) -> Kind {
+    let score = |group: Group| 2 * prompt.hits(group) + system.hits(group);
     let scores = [
-        (score(REVIEW), Kind::Review),
-        (score(PLAN), Kind::Plan),
-        (score(EDIT), Kind::Edit),
+        (score(Group::Review), Kind::Review),
+        (score(Group::Plan), Kind::Plan),
+        (score(Group::Edit), Kind::Edit),
     ];
     // Of equal scores the first counts.
     let best = scores.into_iter().rev().max_by_key(|(score, _)| *score);

@@ -17,7 +17,7 @@
 
 use super::{
     difficulty::{Difficulty, MOST, SIGNS, Signs, Weights, logistic},
-    features::lower,
+    words::Words,
 };
 
 /// Examples from which something can be learned, in all and of either kind.
@@ -137,7 +137,7 @@ impl Case {
     fn of(example: &Example) -> Self {
         let tokens = example.prompt.len() as u64 / 4;
         Self {
-            signs: Signs::of(&lower(&example.prompt), tokens, 0, 0),
+            signs: Signs::of(&example.prompt, Words::of(&example.prompt), tokens, 0, 0),
             offset: STRENGTH * (0.5 - example.quality),
             outcome: f64::from(u8::from(!example.well)),
         }
