@@ -38,6 +38,13 @@ impl fmt::Display for Unreadable {
 }
 
 impl Simple {
+    /// Whether `<(…)` or its kin stands in it.
+    fn streams(&self) -> bool {
+        let mut atoms = self.words.iter().flatten();
+        let redirected = |redirect: &Redirect| matches!(redirect, Redirect::Commands(_) | Redirect::Beside(_));
+        self.redirects.iter().any(redirected) || atoms.any(|atom| matches!(atom, Atom::Part(lex::Part::Stream(_), _)))
+    }
+
     /// Whether `${NAME:=…}`, or one of its kin, stands among its words.
     pub(super) fn defaults(&self, name: &str) -> bool {
         let mut atoms = self.words.iter().flatten();
@@ -144,7 +151,16 @@ pub(super) type Script = Rc<Vec<Simple>>;
 /// Reads a text.
 pub(super) fn read(text: &str, fuel: &Fuel) -> Result<Script, Unreadable> {
     admit(text)?;
-    flatten::script(&grammar(text, fuel)?, fuel)
+    let script = flatten::script(&grammar(text, fuel)?, fuel)?;
+    // `< (…)` is an error to a shell, and `<(…)` to the grammar.
+    let parted = text
+        .split(['<', '>'])
+        .skip(1)
+        .any(|after| after.starts_with([' ', '\t']) && after.trim_start().starts_with('('));
+    if parted && script.iter().any(Simple::streams) {
+        return Err(Unreadable::new("a blank stands between < and ("));
+    }
+    Ok(script)
 }
 
 /// Scripts inside text that a shell expands, but does not split: here-documents, arithmetic.

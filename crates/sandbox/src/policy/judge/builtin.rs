@@ -72,6 +72,8 @@ impl Judge<'_> {
 
     fn alias(&self, word: &Word, call: &Call<'_>) -> Finding {
         match word.text.as_deref() {
+            // Where such a document ends, and what runs after it, shells see otherwise in an alias than in a script.
+            Some(text) if text.contains("<<") => self.undecided("an alias holds a here-document"),
             Some(text) => self.text(
                 text.split_once('=').map_or("", |(_, body)| body),
                 call.scope,
