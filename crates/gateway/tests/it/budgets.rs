@@ -1,7 +1,7 @@
 //! Budgets under concurrency, on every endpoint, and across a gateway that dies.
 
 use crate::stage::{DIALECTS, NOON, Stage, ask, provider, rules};
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use maestria_gateway::{Bounds, BudgetConfig, Exhausted, Rules, Setup};
 use maestria_kernel::{
     Cost,
@@ -9,6 +9,7 @@ use maestria_kernel::{
 };
 use maestria_testkit::model::{Dialect, ModelServer, Script, Step};
 use serde_json::Value;
+use std::time::Duration;
 
 fn budget(day: i64) -> Rules {
     Rules {
@@ -52,21 +53,34 @@ async fn sixty_four_parallel_calls_against_room_for_five_admit_five_on_every_rou
             let server = ModelServer::start().await;
             // Silent, so that nobody gives anything back while the others ask.
             let prompt = Script::of([Step::Text("x".to_owned())]);
-            let slow = maestria_testkit::model::Fault::forever(maestria_testkit::model::FaultKind::Silence {
-                ms: Some(1_500),
-            });
-            let (path, body) = ask(face, "m", &prompt.fault(slow).directive(), stream);
+            let silent =
+                maestria_testkit::model::Fault::forever(maestria_testkit::model::FaultKind::Silence { ms: None });
+            let (path, body) = ask(face, "m", &prompt.fault(silent).directive(), stream);
             let body = limited(face, body);
             // What is left over is too little even for the counted tokens of one more.
             let room = worst(&body, 100) * 5 + 900;
             let stage = Stage::open(vec![provider("p", name, &server, &["m"])], budget(room)).await;
-            let replies = join_all((0..64).map(|_| stage.post(&path, &body))).await;
-            let admitted = replies.iter().filter(|r| r.status == 200).count();
-            let refused = replies.iter().filter(|r| r.status == 402).count();
-            assert_eq!((admitted, refused), (5, 59), "{name} {stream}");
+            // Those who are admitted are never answered; all others are.
+            let mut calls: FuturesUnordered<_> = (0..64).map(|_| stage.post(&path, &body)).collect();
+            for refused in 0..59 {
+                let reply = tokio::time::timeout(Duration::from_secs(60), calls.next()).await;
+                let reply = reply
+                    .unwrap_or_else(|_| panic!("{name} {stream}: only {refused} are refused"))
+                    .unwrap();
+                assert_eq!(reply.status, 402, "{name} {stream}: {}", reply.text);
+                assert!(reply.text.contains("the budget of day is exhausted"), "{}", reply.text);
+            }
+            let asked = tokio::time::timeout(Duration::from_secs(60), async {
+                while server.asked() < 5 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            });
+            // None of the five may end meanwhile.
+            tokio::select! {
+                reply = calls.next() => panic!("{name} {stream}: {:?}", reply.map(|r| (r.status, r.text))),
+                asked = asked => asked.unwrap(),
+            }
             assert_eq!(server.asked(), 5, "{name} {stream}");
-            let told = replies.iter().find(|r| r.status == 402).unwrap();
-            assert!(told.text.contains("the budget of day is exhausted"), "{}", told.text);
         }
     }
 }
