@@ -93,18 +93,26 @@ impl Judge<'_> {
         found.fold(Finding::allow(), Finding::or)
     }
 
-    /// Words that may be a program, or only words: what is said of them counts where it is sure.
+    /// Words that may be a program, or only words: what is said of them counts where it is sure, or where the program would
+    /// be one that there are rules about.
     fn if_program(&self, words: &[Word], call: &Call<'_>) -> Finding {
         let name = words.first().and_then(|word| word.text.as_deref());
         if name.is_none_or(|name| name.starts_with('-')) {
             return Finding::allow();
         }
         let found = self.call(&call.inner(words));
-        if found.0.level == Level::Block || (found.0.level == Level::Confirm && found.0.rule != "command.undecided") {
+        let sure = found.0.level > Level::Confirm || found.0.rule != "command.undecided";
+        if found.0.level >= Level::Confirm && (sure || words.first().is_some_and(|word| self.is_ruled(word))) {
             found
         } else {
             Finding::allow()
         }
+    }
+
+    /// Whether there are rules about a program.
+    fn is_ruled(&self, word: &Word) -> bool {
+        let ruled = |name: &str| self.rules.command.iter().any(|rule| named(&rule.programs, name));
+        super::program(word).is_some_and(|name| name == "rm" || ruled(&name))
     }
 
     /// `find … -exec COMMAND ;`, `fd … -x COMMAND`
