@@ -139,6 +139,23 @@ pub struct Server {
     note: PathBuf,
 }
 
+/// How long an address is waited for that is taken.
+const TAKEN: Duration = Duration::from_secs(2);
+
+/// Listens at an address, if need be once who had it is gone: a server that was killed may have left a child in the middle of
+/// its beginning, which has the socket until the kernel has ended it, too.
+async fn listen_soon(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let begun = Instant::now();
+    loop {
+        match TcpListener::bind(address).await {
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && begun.elapsed() < TAKEN => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            bound => return bound,
+        }
+    }
+}
+
 impl Server {
     /// Listens; nothing is answered before [`Server::run`].
     ///
@@ -147,7 +164,11 @@ impl Server {
     pub async fn bind(app: Arc<App>, sources: Sources, place: &Place, hosting: Hosting) -> Result<Self, ListenError> {
         let terms = place.terms()?;
         let address = place.address;
-        let bound = TcpListener::bind(address).await;
+        let bound = match hosting {
+            Hosting::All => listen_soon(address).await,
+            // Beside a run another address is as good.
+            Hosting::Settle => TcpListener::bind(address).await,
+        };
         let listener = bound.map_err(|source| ListenError::Bind { address, source })?;
         let listen = listener
             .local_addr()

@@ -75,10 +75,11 @@ impl Scene {
         } else {
             &self.address
         };
+        let words = self.home.path().join("serve.err");
         let mut child = program(self.home.path(), &["serve", "--listen", listen])
             .args(more)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(fs::File::create(&words).unwrap())
             .spawn()
             .unwrap();
         let mut line = String::new();
@@ -86,7 +87,8 @@ impl Scene {
             .read_line(&mut line)
             .unwrap();
         line.trim().trim_start_matches("http://").clone_into(&mut self.address);
-        assert!(!self.address.is_empty(), "the server did not start");
+        let said = || fs::read_to_string(&words).unwrap_or_default();
+        assert!(!self.address.is_empty(), "the server did not start: {}", said());
         self.server = Some(child);
     }
 
