@@ -20,7 +20,7 @@ use crate::{
     route::{self, Decision, Features, Lost, Warm, Wish},
     tally::Tally,
     tokens::Counted,
-    wire::{Ask, Fault, Kind, Losses},
+    wire::{Ask, Fault, Kind, Losses, Unreadable},
 };
 use maestria_kernel::{
     At, Cost,
@@ -305,18 +305,11 @@ impl Service {
     /// Where a question goes.
     fn decide(&self, question: &Question, who: &Who) -> Result<Decision, Fault> {
         let mut unreadable = None;
-        let features = || match question.ask() {
-            Ok(ask) => Features::of(
-                &self.core.weights,
-                &ask,
-                question.body.len(),
-                question.counted(),
-                &who.client,
-            ),
-            Err(error) => {
+        let features = || {
+            self.features(question, who).unwrap_or_else(|error| {
                 unreadable = Some(error);
-                Features::of_text(&self.core.weights, "", "", question.body.len() as u64 / 4)
-            }
+                self.features_unread(question)
+            })
         };
         let mut decided = route::decide(&self.core, &self.warm, &question.model, features);
         let stand_in = who.pass.as_ref().and_then(|pass| pass.stand_in.as_deref());
@@ -334,15 +327,9 @@ impl Service {
 
     /// Where a question goes that asks for a model which nobody serves, when another may stand in for it.
     fn decide_for(&self, stand_in: &str, question: &Question, who: &Who) -> Result<Decision, Lost> {
-        let features = || match question.ask() {
-            Ok(ask) => Features::of(
-                &self.core.weights,
-                &ask,
-                question.body.len(),
-                question.counted(),
-                &who.client,
-            ),
-            Err(_) => Features::of_text(&self.core.weights, "", "", question.body.len() as u64 / 4),
+        let features = || {
+            self.features(question, who)
+                .unwrap_or_else(|_| self.features_unread(question))
         };
         let decision = route::decide(&self.core, &self.warm, stand_in, features)?;
         let asked = &question.model;
@@ -361,18 +348,23 @@ impl Service {
         route::explain(&self.core, &self.warm, wish)
     }
 
+    /// What a question needs.
+    fn features(&self, question: &Question, who: &Who) -> Result<Features, Unreadable> {
+        let (bytes, counted) = (question.body.len(), question.counted());
+        let ask = question.ask()?;
+        Ok(Features::of(&self.core.weights, &ask, bytes, counted, &who.client))
+    }
+
+    /// What a question needs that cannot be read, by its length alone.
+    fn features_unread(&self, question: &Question) -> Features {
+        Features::of_text(&self.core.weights, "", "", question.body.len() as u64 / 4)
+    }
+
     fn note_warm(&self, question: &Question, who: &Who, target: &Target) {
         if question.wanted == Wanted::Answer
             && self.core.route_named(&question.model).is_some()
-            && let Ok(ask) = question.ask()
+            && let Ok(features) = self.features(question, who)
         {
-            let features = Features::of(
-                &self.core.weights,
-                &ask,
-                question.body.len(),
-                question.counted(),
-                &who.client,
-            );
             self.warm.note(features.conversation, target.clone(), features.input);
         }
     }
