@@ -110,12 +110,25 @@ impl Store for Audited {
         self.store.feed(after, limit)
     }
 
+    fn told(
+        &self,
+        kinds: &'static [&'static str],
+        after: u64,
+        until: u64,
+    ) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        self.store.told(kinds, after, until)
+    }
+
     fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
         self.store.newest()
     }
 
     fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>> {
         self.store.owed(run)
+    }
+
+    fn debts(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        self.store.debts()
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {

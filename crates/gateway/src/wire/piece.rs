@@ -48,6 +48,18 @@ pub enum Stop {
     Refused,
 }
 
+impl Stop {
+    /// The word of the books.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::End | Self::Word => "stop",
+            Self::Tools => "tool_calls",
+            Self::Length => "length",
+            Self::Refused => "content_filter",
+        }
+    }
+}
+
 /// What kind of failure it is, for status and type in any dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
