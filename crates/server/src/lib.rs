@@ -12,6 +12,7 @@ mod host;
 pub mod http;
 mod recordings;
 mod stream;
+mod telemetry;
 
 pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository};
 pub use config::{Config, ConfigError, Sources, Workflows};

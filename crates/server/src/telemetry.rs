@@ -93,3 +93,6 @@ impl Fares {
         counter.fetch_add(more as u64, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests;

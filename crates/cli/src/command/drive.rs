@@ -25,6 +25,7 @@ const FIRST: Seq = Seq(1);
 
 /// Drives a run to its end, or until only a person can go on and none is here; then closes the product.
 pub(crate) async fn drive(context: &Context, app: &App, id: RunId, manner: &Manner) -> Done {
+    app.observe().await;
     let done = drive_all(context, app, id, manner).await;
     app.close().await;
     done

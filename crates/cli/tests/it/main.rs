@@ -14,5 +14,7 @@ mod real_workers;
 mod sandbox;
 mod secrets;
 mod serve;
+mod tables;
+mod traces;
 mod violations;
 mod workers;

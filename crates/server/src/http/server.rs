@@ -239,6 +239,7 @@ impl Server {
     /// Serves until `stop` is done.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let router = routes(self.shared.clone());
+        self.shared.app.observe().await;
         let mut work = JoinSet::new();
         work.spawn(self.shared.tail.clone().run());
         if let Some(door) = self.door {

@@ -85,38 +85,53 @@ fn asked(row: &CallRow, trace: TraceId) -> Span {
         .maybe(maestria::CACHE, cached(row))
         .maybe(maestria::RUN, row.run.clone())
         .maybe(maestria::PROJECT, row.project.clone())
-        .maybe(maestria::WAITED, (row.waited_millis > 0).then(|| seconds(row.waited_millis)))
+        .maybe(
+            maestria::WAITED,
+            (row.waited_millis > 0).then(|| seconds(row.waited_millis)),
+        )
         .failing(failure(row))
 }
 
 fn called(row: &CallRow, trace: TraceId) -> Span {
-    let operation = if row.operation.is_empty() { gen_ai::CHAT } else { &row.operation };
+    let operation = if row.operation.is_empty() {
+        gen_ai::CHAT
+    } else {
+        &row.operation
+    };
     let begun = after(row.at, row.waited_millis);
     let id = SpanId::of("model", &row.request, 0);
-    Span::new(trace, id, format!("{operation} {}", row.model), (begun, after(begun, row.millis)))
-        .of_kind(Kind::Client)
-        .with(gen_ai::OPERATION, operation)
-        .with(gen_ai::PROVIDER, row.provider.as_str())
-        .with(gen_ai::REQUEST_MODEL, row.asked.as_str())
-        .with(gen_ai::RESPONSE_MODEL, row.model.as_str())
-        .with(gen_ai::RESPONSE_ID, row.request.as_str())
-        .maybe(
-            gen_ai::FINISH_REASONS,
-            (!row.finish.is_empty()).then(|| Value::Texts(vec![row.finish.clone()])),
-        )
-        .maybe(gen_ai::FIRST_CHUNK, (row.first_millis > 0).then(|| seconds(row.first_millis)))
-        .with(gen_ai::INPUT_TOKENS, row.input)
-        .with(gen_ai::OUTPUT_TOKENS, row.output)
-        .with(gen_ai::CACHE_READ_TOKENS, row.cached)
-        .with(gen_ai::CACHE_WRITTEN_TOKENS, row.written)
-        .with(gen_ai::REASONING_TOKENS, row.reasoning)
-        .maybe(gen_ai::AGENT_NAME, row.agent.clone())
-        .with(maestria::COST, dollars(row.cost))
-        .with(maestria::ROUTE_REASON, row.reason.as_str())
-        .with(maestria::RETRIES, row.retries)
-        .maybe(maestria::RUN, row.run.clone())
-        .maybe(maestria::TASK, row.task.clone())
-        .failing(failure(row))
+    Span::new(
+        trace,
+        id,
+        format!("{operation} {}", row.model),
+        (begun, after(begun, row.millis)),
+    )
+    .of_kind(Kind::Client)
+    .with(gen_ai::OPERATION, operation)
+    .with(gen_ai::PROVIDER, row.provider.as_str())
+    .with(gen_ai::REQUEST_MODEL, row.asked.as_str())
+    .with(gen_ai::RESPONSE_MODEL, row.model.as_str())
+    .with(gen_ai::RESPONSE_ID, row.request.as_str())
+    .maybe(
+        gen_ai::FINISH_REASONS,
+        (!row.finish.is_empty()).then(|| Value::Texts(vec![row.finish.clone()])),
+    )
+    .maybe(
+        gen_ai::FIRST_CHUNK,
+        (row.first_millis > 0).then(|| seconds(row.first_millis)),
+    )
+    .with(gen_ai::INPUT_TOKENS, row.input)
+    .with(gen_ai::OUTPUT_TOKENS, row.output)
+    .with(gen_ai::CACHE_READ_TOKENS, row.cached)
+    .with(gen_ai::CACHE_WRITTEN_TOKENS, row.written)
+    .with(gen_ai::REASONING_TOKENS, row.reasoning)
+    .maybe(gen_ai::AGENT_NAME, row.agent.clone())
+    .with(maestria::COST, dollars(row.cost))
+    .with(maestria::ROUTE_REASON, row.reason.as_str())
+    .with(maestria::RETRIES, row.retries)
+    .maybe(maestria::RUN, row.run.clone())
+    .maybe(maestria::TASK, row.task.clone())
+    .failing(failure(row))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "times of calls are far below 2^52 ms")]

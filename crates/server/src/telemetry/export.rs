@@ -41,13 +41,17 @@ pub(super) struct Exporter {
     uri: Uri,
     headers: HeaderMap,
     /// Made only when it is needed: the certificates of the system are read for it.
-    client: OnceLock<Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String>>,
+    client: OnceLock<Result<Line, String>>,
 }
+
+type Line = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 impl std::fmt::Debug for Exporter {
     /// Without the headers: they hold keys.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Exporter").field("uri", &self.uri).finish_non_exhaustive()
+        f.debug_struct("Exporter")
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
     }
 }
 
@@ -97,7 +101,7 @@ impl Exporter {
     }
 }
 
-fn connect() -> Result<Client<HttpsConnector<HttpConnector>, Full<Bytes>>, String> {
+fn connect() -> Result<Line, String> {
     let connector = hyper_rustls::HttpsConnectorBuilder::new()
         .with_native_roots()
         .map_err(|error| format!("the system's certificates cannot be read: {error}"))?

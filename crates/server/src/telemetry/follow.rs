@@ -148,13 +148,14 @@ impl Follower {
             }
             upto.events = told.number;
         }
+        let percent = self.percent;
         for (number, row) in self.ledger.calls_after(at.calls, PAGE).await? {
             let run = row.run.as_deref().and_then(|run| run.parse().ok());
             let loom = match run {
                 Some(run) => self.loom(run, upto.events + 1).await?.map(|loom| &*loom),
                 None => None,
             };
-            spans.extend(calls::spans(&row, loom, self.percent));
+            spans.extend(calls::spans(&row, loom, percent));
             upto.calls = number;
         }
         self.forget();

@@ -10,11 +10,7 @@ use opentelemetry_proto::tonic::{
     collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse},
     common::v1::{AnyValue, ArrayValue, InstrumentationScope, KeyValue, any_value},
     resource::v1::Resource,
-    trace::v1::{
-        ResourceSpans, ScopeSpans, Span as Written, Status,
-        span::SpanKind,
-        status::StatusCode,
-    },
+    trace::v1::{ResourceSpans, ScopeSpans, Span as Written, Status, span::SpanKind, status::StatusCode},
 };
 use prost::Message as _;
 
@@ -52,7 +48,9 @@ pub(super) fn encode(spans: &[Span]) -> Vec<u8> {
 /// How many spans a collector that took the body has thrown away, and why.
 pub(super) fn rejected(body: &[u8]) -> Option<(usize, String)> {
     let partial = ExportTraceServiceResponse::decode(body).ok()?.partial_success?;
-    let count = usize::try_from(partial.rejected_spans).ok().filter(|count| *count > 0)?;
+    let count = usize::try_from(partial.rejected_spans)
+        .ok()
+        .filter(|count| *count > 0)?;
     Some((count, partial.error_message))
 }
 

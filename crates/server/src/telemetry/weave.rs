@@ -30,9 +30,8 @@ pub(super) struct Loom {
     begun: At,
     ended: Option<At>,
     gist: Gist,
-    /// How many stages there were.
-    stages: u64,
-    stage: Option<Stage>,
+    /// The states it was in; the last is the one it is in, unless that has ended, too.
+    stages: Vec<Stage>,
     tasks: BTreeMap<TaskId, Thread>,
     reviews: BTreeMap<ReviewId, Asked>,
     decisions: BTreeMap<DecisionId, (At, &'static str, Option<TaskId>)>,
@@ -48,13 +47,14 @@ struct Gist {
     scripted: bool,
 }
 
-/// A state that the run is in.
+/// A state that the run is in, or was.
 #[derive(Debug)]
 struct Stage {
-    /// Which of its stages it is.
+    /// Which of its stages it is, from 0.
     number: u64,
     state: RunState,
     begun: At,
+    ended: Option<At>,
 }
 
 impl Stage {
@@ -81,8 +81,7 @@ impl Loom {
             begun: At::default(),
             ended: None,
             gist: Gist::default(),
-            stages: 0,
-            stage: None,
+            stages: Vec::new(),
             tasks: BTreeMap::new(),
             reviews: BTreeMap::new(),
             decisions: BTreeMap::new(),
@@ -192,8 +191,10 @@ impl Loom {
     }
 
     fn go(&mut self, to: RunState, at: At) -> Vec<Span> {
-        let stage = self.stage.take();
-        let mut spans: Vec<Span> = stage.iter().map(|stage| self.stage_span(stage, at)).collect();
+        let open = self.stages.last_mut().filter(|stage| stage.ended.is_none());
+        open.into_iter().for_each(|stage| stage.ended = Some(at));
+        let ended = self.stages.last().filter(|_| self.ended.is_none());
+        let mut spans: Vec<Span> = ended.iter().map(|stage| self.stage_span(stage, at)).collect();
         if matches!(to, RunState::Completed | RunState::Failed | RunState::Aborted) {
             spans.extend(self.end(to, at));
             return spans;
@@ -207,11 +208,11 @@ impl Loom {
     }
 
     fn enter(&mut self, state: RunState, at: At) {
-        self.stages += 1;
-        self.stage = Some(Stage {
-            number: self.stages,
+        self.stages.push(Stage {
+            number: self.stages.len() as u64,
             state,
             begun: at,
+            ended: None,
         });
     }
 
@@ -264,7 +265,11 @@ impl Loom {
         let verdict = opinion.verdict.map(|verdict| verdict.to_string());
         let failed = verdict.is_none().then_some("no_verdict");
         let mut span = self
-            .part(&format!("review {}", review.reviewer), SpanId::of_review(id), (begun, at))
+            .part(
+                &format!("review {}", review.reviewer),
+                SpanId::of_review(id),
+                (begun, at),
+            )
             .under(self.above(review.task))
             .with(gen_ai::OPERATION, gen_ai::INVOKE_AGENT)
             .with(gen_ai::AGENT_NAME, review.reviewer.as_str())
@@ -324,14 +329,14 @@ impl Loom {
             return SpanId::of_review(asked.review.id);
         }
         if let Some((id, thread)) = task.and_then(|id| Some((id, self.tasks.get(&id)?))) {
-            return thread.attempt_at(at).map_or_else(
-                || thread.id(),
-                |attempt| SpanId::of_attempt(id, attempt),
-            );
+            return thread
+                .attempt_at(at)
+                .map_or_else(|| thread.id(), |attempt| SpanId::of_attempt(id, attempt));
         }
-        match &self.stage {
-            Some(stage) if task.is_none() => stage.id(self.run),
-            _ => self.root(),
+        let stage = self.stages.iter().rfind(|stage| stage.begun <= at);
+        match stage.filter(|_| task.is_none()) {
+            Some(stage) => stage.id(self.run),
+            None => self.root(),
         }
     }
 

@@ -103,7 +103,12 @@ impl Thread {
         let at = stored.at;
         match event {
             Event::TaskUnblocked { .. } => self.begin(at),
-            Event::TaskDispatched { attempt, agent, session, .. } => {
+            Event::TaskDispatched {
+                attempt,
+                agent,
+                session,
+                ..
+            } => {
                 self.begin(at);
                 self.attempts.push(Attempt {
                     number: *attempt,
@@ -120,7 +125,10 @@ impl Thread {
             }
             Event::ToolStarted { tool, summary, .. } => self.tool_started(tool, summary, stored),
             Event::ToolFinished { tool, ok, summary, .. } => {
-                return self.tool_finished(tool, *ok, contents.then_some(summary), at).into_iter().collect();
+                return self
+                    .tool_finished(tool, *ok, contents.then_some(summary), at)
+                    .into_iter()
+                    .collect();
             }
             Event::TaskFinished { attempt, outcome, .. } => return self.finished(*attempt, outcome, at, contents),
             Event::TaskMergeStarted { .. } => self.merging = Some(at),
@@ -129,7 +137,11 @@ impl Thread {
                 return merged.into_iter().chain(self.over("done", at)).collect();
             }
             Event::TaskBounced { checks, conflicts, .. } => {
-                let why = if conflicts.is_empty() { "checks_failed" } else { "conflict" };
+                let why = if conflicts.is_empty() {
+                    "checks_failed"
+                } else {
+                    "conflict"
+                };
                 return self.merged(stored, checks.passed, Some(why)).into_iter().collect();
             }
             Event::TaskSkipped { .. } => return self.over("skipped", at).into_iter().collect(),
@@ -232,16 +244,23 @@ impl Thread {
     fn tool_finished(&mut self, name: &str, ok: bool, result: Option<&String>, at: At) -> Option<Span> {
         let place = self.tools.iter().position(|tool| tool.name == name)?;
         let tool = self.tools.remove(place);
-        let span = self.tool_span(&tool, at, result).failing((!ok).then_some("tool_failed"));
+        let span = self
+            .tool_span(&tool, at, result)
+            .failing((!ok).then_some("tool_failed"));
         Some(span)
     }
 
     fn tool_span(&self, tool: &Tool, at: At, result: Option<&String>) -> Span {
-        let span = Span::new(self.trace, tool.id, format!("{} {}", gen_ai::EXECUTE_TOOL, tool.name), (tool.begun, at))
-            .under(tool.parent)
-            .with(gen_ai::OPERATION, gen_ai::EXECUTE_TOOL)
-            .with(gen_ai::TOOL_NAME, tool.name.as_str())
-            .with(maestria::TASK, self.task.to_string());
+        let span = Span::new(
+            self.trace,
+            tool.id,
+            format!("{} {}", gen_ai::EXECUTE_TOOL, tool.name),
+            (tool.begun, at),
+        )
+        .under(tool.parent)
+        .with(gen_ai::OPERATION, gen_ai::EXECUTE_TOOL)
+        .with(gen_ai::TOOL_NAME, tool.name.as_str())
+        .with(maestria::TASK, self.task.to_string());
         match result {
             Some(result) => span
                 .with(gen_ai::TOOL_ARGUMENTS, tool.arguments.as_str())
