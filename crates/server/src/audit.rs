@@ -1,6 +1,7 @@
 //! The audit trail of all runs: it follows the store's feed, so that what a crash or another process has left out is caught up
 //! with at the next commit.
 
+use crate::histogram::Histogram;
 use maestria_kernel::{
     Effect, EffectId, Event, RunId, Seq,
     command::Command,
@@ -10,7 +11,8 @@ use maestria_kernel::{
 use maestria_sandbox::audit::{Audit, Record, fingerprint};
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::{Mutex, Notify};
 
@@ -29,6 +31,8 @@ pub(crate) struct Audited {
     trail: Mutex<Audit>,
     /// Rung at each commit that leaves a trail, once somebody follows beside the commits.
     bell: OnceLock<Notify>,
+    /// How long commits have taken.
+    commits: std::sync::Mutex<Histogram>,
 }
 
 impl std::fmt::Debug for Audited {
@@ -43,7 +47,17 @@ impl Audited {
             store,
             trail: Mutex::new(trail),
             bell: OnceLock::new(),
+            commits: std::sync::Mutex::new(Histogram::new(Histogram::DISK)),
         }
+    }
+
+    fn note(&self, took: Duration) {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).add(took);
+    }
+
+    /// How long commits have taken so far, in this process.
+    pub(crate) fn commits(&self) -> Histogram {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Follows beside the commits from now on, for ever: a process that stays need not wait for the trail at each of them.
@@ -83,7 +97,9 @@ impl Store for Audited {
     fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let worth_it = batch.events.iter().any(|stored| is_worth_an_entry(&stored.event));
+            let begun = Instant::now();
             self.store.commit(run, batch).await?;
+            self.note(begun.elapsed());
             match self.bell.get() {
                 Some(bell) if worth_it => bell.notify_one(),
                 None if worth_it => self.follow().await,

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod config;
 mod doctor;
 pub mod gateway;
+mod histogram;
 mod host;
 pub mod http;
 mod recordings;

@@ -181,6 +181,7 @@ impl Server {
             books: crate::gateway::books(&app.config).await?,
             tail: Tail::open(store.clone()).await.map_err(AppError::from)?,
             views: Views::new(store, rows.clone()),
+            meter: super::metrics::Meter::default(),
             gallery: super::shown::Gallery::default(),
             host: Arc::new(Host::new(app.clone(), rows.clone(), hosting)),
             rows,
@@ -252,6 +253,11 @@ impl Server {
         if self.shared.host.takes_runs() {
             work.spawn(async move { app.audited.follow_beside().await });
         }
+        let shared = self.shared.clone();
+        work.spawn(async move {
+            // What fails here is tried again by who asks for the figures.
+            let _ = shared.meter.catch_up(&*shared.app.engine.store(), &*shared.books).await;
+        });
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut connections = JoinSet::new();
         tokio::pin!(stop);
