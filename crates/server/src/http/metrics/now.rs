@@ -57,7 +57,7 @@ pub(super) async fn of_runs(shared: &Shared) -> Result<Vec<Family>, StoreError> 
     let work = work(shared, &open).await?;
     let runs = Family::gauge("runs", "Runs by state.", &["state"]);
     let workers = Family::gauge("workers", "Workers of open runs by what they do.", &["state"]);
-    let running: f64 = work.agents.values().map(|figures| figures[0]).sum();
+    let running: f64 = work.agents.values().fold(0.0, |sum, figures| sum + figures[0]);
     let mut families = vec![
         states
             .iter()

@@ -126,8 +126,10 @@ impl Model {
         self.output += row.output;
         self.reasoning += row.reasoning;
         self.cost += row.cost;
+        // A log may not know how long a call took; the books always do.
+        let is_known = row.millis > 0 || !row.request.is_empty();
         // How long a model takes says nobody whom it was not asked.
-        if outcome == "ok" && !row.code.starts_with("cache_") && row.millis > 0 {
+        if outcome == "ok" && !row.code.starts_with("cache_") && is_known {
             self.times.add(Duration::from_millis(row.millis));
         }
         if row.first_millis > 0 && !row.code.starts_with("cache_") {
