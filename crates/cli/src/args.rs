@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::command::{audit, budget, gateway, keys, models, route, sandbox, secrets, serve, usage};
+use crate::command::{audit, budget, gateway, keys, models, route, sandbox, secrets, serve, trust, usage};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use maestria_kernel::Cost;
@@ -95,6 +95,11 @@ pub(crate) enum Verb {
     },
     /// What a run's workers did or tried that they may not.
     Violations(Which),
+    /// What a repository brings for agents (settings, hooks, servers, environment files), and whether it may count.
+    Trust {
+        #[command(subcommand)]
+        verb: Option<trust::Trust>,
+    },
     /// The agents.
     Agents {
         #[command(subcommand)]

@@ -15,10 +15,13 @@ mod recordings;
 mod stream;
 mod telemetry;
 
-pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository};
+pub use app::{
+    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository, trust_book,
+};
 pub use config::{Config, ConfigError, Sources, Workflows};
 pub use doctor::{DoctorLine, Level, doctor};
 pub use host::Hosting;
+pub use maestria_agents::trust;
 pub use maestria_engine::{EngineError, Leave, Patience};
 pub use maestria_sandbox::{self as sandbox, path, policy};
 pub use recordings::replay;

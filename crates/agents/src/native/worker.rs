@@ -9,6 +9,7 @@ use super::{
 use crate::{
     outcome::report,
     roster::Worker,
+    trust::Sight,
     violation,
     worktree::{Evidence, Look},
 };
@@ -48,6 +49,7 @@ pub struct NativeWorker {
     models: Arc<dyn Models>,
     sandbox: Demand,
     policy: Option<PathBuf>,
+    trust: Option<PathBuf>,
     leashes: Mutex<HashMap<TaskId, Arc<Leash>>>,
 }
 
@@ -71,6 +73,7 @@ impl NativeWorker {
             models,
             sandbox: Demand::default(),
             policy: None,
+            trust: None,
             leashes: Mutex::new(HashMap::new()),
         }
     }
@@ -79,6 +82,13 @@ impl NativeWorker {
     #[must_use]
     pub fn ruled_by(mut self, policy: Option<PathBuf>) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// With the person's book of what they trust of repositories, which need not be there.
+    #[must_use]
+    pub fn trusting(mut self, book: Option<PathBuf>) -> Self {
+        self.trust = book;
         self
     }
 
@@ -137,6 +147,11 @@ impl NativeWorker {
                 return Outcome::bare(Verdict::NotStarted, why);
             }
         };
+        let sight = Sight::of(self.trust.as_deref(), Path::new(&job.request.target), &job.worktree).await;
+        let sight = match sight {
+            Ok(sight) => sight,
+            Err(why) => return Outcome::bare(Verdict::NotStarted, why),
+        };
         let leash = self.leash(job.task.id).await;
         let read_only = !job.task.kind.edits();
         let mut bench = Bench {
@@ -151,6 +166,7 @@ impl NativeWorker {
             commands: Vec::new(),
             denials: Vec::new(),
             sandbox: self.sandbox,
+            sight,
         };
         let system = match job.task.kind {
             TaskKind::Edit => include_str!("../../../../prompts/editor.md"),
@@ -342,6 +358,8 @@ impl Worker for NativeWorker {
                 commands: Vec::new(),
                 denials: Vec::new(),
                 sandbox: self.sandbox,
+                // It may start no commands.
+                sight: Sight::default(),
             };
             let system = include_str!("../../../../prompts/reviewer.md");
             let partner = Partner {

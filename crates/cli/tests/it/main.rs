@@ -16,5 +16,6 @@ mod secrets;
 mod serve;
 mod tables;
 mod traces;
+mod trust;
 mod violations;
 mod workers;
