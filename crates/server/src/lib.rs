@@ -11,11 +11,12 @@ pub mod gateway;
 mod host;
 pub mod http;
 mod recordings;
+pub mod rules;
 mod stream;
 
-pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository};
+pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, named, now, start_repository};
 pub use config::{Config, ConfigError, Sources, Workflows};
-pub use doctor::{DoctorLine, Level, doctor};
+pub use doctor::doctor;
 pub use host::Hosting;
 pub use maestria_engine::{EngineError, Leave, Patience};
 pub use maestria_sandbox::{self as sandbox, path, policy};
