@@ -66,3 +66,6 @@ impl Messages {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
