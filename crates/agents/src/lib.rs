@@ -8,6 +8,7 @@
 //! agents on a model, [`worktree`] for the repository.
 
 mod binding;
+mod chain;
 pub mod cli;
 pub mod native;
 pub mod outcome;
@@ -17,6 +18,7 @@ pub mod recovery;
 pub mod replay;
 pub mod review;
 pub mod roster;
+pub mod trust;
 mod violation;
 mod walls;
 pub mod worktree;

@@ -27,6 +27,8 @@ pub(crate) struct Ground<'a> {
     pub(crate) write: Vec<PathBuf>,
     /// Its whole environment.
     pub(crate) env: &'a [(OsString, OsString)],
+    /// What of it all it is not to see.
+    pub(crate) hidden: &'a [PathBuf],
     /// Whom it may talk to.
     pub(crate) network: Network,
 }
@@ -44,6 +46,7 @@ impl Ground<'_> {
             .extend(self.write.iter().filter(|folder| folder.is_dir()).cloned());
         profile.read.extend(self.tools());
         profile.read.extend(repository(self.worktree));
+        profile.hidden = self.hidden.to_vec();
         profile.network = self.network.clone();
         demand.walls(profile)
     }

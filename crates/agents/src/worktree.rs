@@ -20,6 +20,7 @@ mod torn;
 
 pub use checks::{Checks, detect};
 pub use evidence::{Evidence, Look, commit_all, evidence};
+pub(crate) use git::{Git, fields, path_of};
 
 use maestria_kernel::{
     ReviewId, Run, RunId, TaskId,
@@ -44,6 +45,8 @@ pub struct Settings {
     pub copy_plain: bool,
     /// How the project is checked.
     pub checks: Checks,
+    /// The person's book of what they trust of repositories ([`crate::trust`]).
+    pub trust: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -53,6 +56,7 @@ impl Default for Settings {
             env_files,
             copy_plain: false,
             checks: Checks::default(),
+            trust: None,
         }
     }
 }

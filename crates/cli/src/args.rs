@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::{
-    command::{audit, budget, gateway, keys, models, route, sandbox, secrets, serve, usage},
+    command::{audit, budget, gateway, keys, models, route, sandbox, secrets, serve, trust, usage},
     place::Reach,
 };
 use clap::{Args as ClapArgs, Parser, Subcommand};
@@ -100,6 +100,11 @@ pub(crate) enum Verb {
     },
     /// What a run's workers did or tried that they may not.
     Violations(Which),
+    /// What a repository brings for agents (settings, hooks, servers, environment files), and whether it may count.
+    Trust {
+        #[command(subcommand)]
+        verb: Option<trust::Trust>,
+    },
     /// The agents.
     Agents {
         #[command(subcommand)]

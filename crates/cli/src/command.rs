@@ -21,6 +21,7 @@ pub(crate) mod sandbox;
 pub(crate) mod secrets;
 pub(crate) mod serve;
 mod tail;
+pub(crate) mod trust;
 pub(crate) mod usage;
 mod violations;
 
@@ -195,6 +196,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Rerun { face, from } => control::rerun(context, &face, &from).await,
         Verb::Review(face) => control::review(context, &face).await,
         Verb::Decisions { verb } => decisions::execute(context, verb).await,
+        Verb::Trust { verb } => trust::execute(context, verb).await,
         Verb::Violations(which) => violations::execute(context, &which).await,
         Verb::Agents { verb } => agents::execute(context, verb).await,
         Verb::Doctor(output) => doctor::execute(context, output.json).await,

@@ -33,6 +33,10 @@ pub struct Profile {
     pub write: Vec<PathBuf>,
     /// Names directly below each place of `write` which it may read but not change, once they exist.
     pub kept: Vec<&'static str>,
+    /// Files and folders in those places of which it sees nothing. Instead of a file stands an empty one (`{}` where the name
+    /// says JSON) that cannot be changed; instead of a folder an empty one of its own, because there are agents that cannot
+    /// begin without writing into theirs. Nothing is started where they cannot be hidden.
+    pub hidden: Vec<PathBuf>,
     /// Whom it may talk to.
     pub network: Network,
 }
@@ -45,6 +49,7 @@ impl Profile {
             read: Vec::new(),
             write: write.into_iter().collect(),
             kept: vec![".git"],
+            hidden: Vec::new(),
             network: Network::None,
         }
     }
@@ -56,6 +61,7 @@ impl Profile {
             read: read.into_iter().collect(),
             write: Vec::new(),
             kept: Vec::new(),
+            hidden: Vec::new(),
             network: Network::None,
         }
     }

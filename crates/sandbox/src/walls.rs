@@ -24,8 +24,8 @@ use crate::spec::{Spec, Tier};
 use filter::Sockets;
 use store::Shelf;
 pub(crate) use store::{Kept, Text};
-pub(crate) use tree::TEMPORARY_PATHS as TEMPORARY;
 use tree::{Access, BadGrant, Place, Step, Tree};
+pub(crate) use tree::{Cover, TEMPORARY_PATHS as TEMPORARY};
 
 /// Most steps of a file tree.
 pub(crate) const STEPS: usize = 256;
@@ -43,6 +43,8 @@ pub(crate) enum Unprepared {
     NoLandlock,
     #[error("the network list has too many addresses of this machine")]
     TooManyDoors,
+    #[error("{} cannot be hidden from the worker: it would see the machine's own file tree", .0.display())]
+    NotHidden(PathBuf),
     #[error(transparent)]
     System(#[from] io::Error),
 }
@@ -55,8 +57,14 @@ impl Unprepared {
             Self::Grant(BadGrant::Relative(_)) => "give the whole path, from the root",
             Self::Grant(BadGrant::TooMuch(_)) => "name the folders that the worker needs, below it",
             Self::Grant(BadGrant::Special(_)) => "grant the folder that it lies in",
+            Self::Grant(BadGrant::HiddenLink(_)) => {
+                "look where it leads; replace it by what it leads to, or trust the repository: `maestria trust`"
+            }
             Self::NoLandlock => {
                 "boot with landlock in the lsm= list, kernel 5.13 or newer; `--allow-degraded` goes on without"
+            }
+            Self::NotHidden(_) => {
+                "a machine that lets it make namespaces can hide it; or trust the repository: `maestria trust`"
             }
             Self::TooManyDoors => "name at most sixteen addresses of this machine",
             Self::System(_) => "the system refused a step; free memory or descriptors, or name fewer places",
@@ -68,9 +76,18 @@ impl Unprepared {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Move {
     Folder(Text),
-    Link { at: Text, to: Text },
+    Link {
+        at: Text,
+        to: Text,
+    },
     File(Text),
     Bind(Bind),
+    /// A place, below the root and from it, and what is put there.
+    Cover {
+        at: Text,
+        path: Text,
+        with: Cover,
+    },
     Temporary(Text),
     Proc(Text),
     Terminals(Text),
@@ -144,6 +161,9 @@ pub(crate) fn prepare(
     let mut shelf = Shelf::new()?;
     let tree = Tree::of(&walls.profile)?;
     let walled = tier == Tier::Namespace && walls.removed.without(Layers::NAMESPACES) == walls.removed;
+    if let (false, Some(path)) = (walled, walls.profile.hidden.first()) {
+        return Err(Unprepared::NotHidden(path.clone()));
+    }
     let rules = rules(walls, &tree, walled)?;
     let addresses: Vec<libc::sockaddr_storage> = doors.addresses().map(net::raw_address).collect();
     if addresses.len() > DOORS {
@@ -250,6 +270,11 @@ fn moves(shelf: &mut Shelf, tree: &Tree, removed: Layers) -> Result<Vec<Move>, U
                 to: text(shelf, target)?,
             },
             Step::Bind(place) => Move::Bind(bind(shelf, place)?),
+            Step::Cover(path, with) => Move::Cover {
+                at: below_root(shelf, path)?,
+                path: text(shelf, path)?,
+                with: *with,
+            },
             // A layer that is removed leaves what it would have hidden.
             Step::Temporary(path) if removed.has(Layer::Tmp) => Move::Bind(shared(shelf, path)?),
             Step::Temporary(path) => Move::Temporary(below_root(shelf, path)?),

@@ -145,6 +145,7 @@ impl App {
         let settings = Settings {
             env_files: config.env_files.clone(),
             copy_plain: options.copy_plain,
+            trust: Some(trust_book(&config.store)),
             checks: Checks {
                 command: (!config.checks.is_empty()).then(|| config.checks.clone()),
                 timeout: config.checks_timeout,
@@ -434,11 +435,13 @@ fn workers(config: &Config, options: &Options, gateway: &Gateway, in_house: &Arc
         .map(|(model, roles, scripted)| {
             let name = agent_name(options, &model);
             let worker = NativeWorker::new(name, model, roles, scripted, in_house.clone());
-            Arc::new(worker.sandboxed(config.sandbox).ruled_by(Some(config.policy.clone()))) as Arc<dyn Worker>
+            let worker = worker.sandboxed(config.sandbox).ruled_by(Some(config.policy.clone()));
+            Arc::new(worker.trusting(Some(trust_book(&config.store)))) as Arc<dyn Worker>
         });
     let around = Arc::new(Surroundings {
         pricing: Some(call_price),
         policy: Some(config.policy.clone()),
+        trust: Some(trust_book(&config.store)),
         switchboard: Some(in_house.clone()),
         ..Surroundings::of_process(config.store.parent().map(|data| data.join("probes")))
     });
@@ -449,6 +452,11 @@ fn workers(config: &Config, options: &Options, gateway: &Gateway, in_house: &Arc
         Arc::new(CliAgent::new(name.clone(), agent, around.clone())) as Arc<dyn Worker>
     });
     clis.chain(native).collect()
+}
+
+/// The person's book of what they trust of repositories, beside the store.
+pub fn trust_book(store: &Path) -> PathBuf {
+    store.with_file_name("trust.json")
 }
 
 /// A configured coding CLI as its room takes it.

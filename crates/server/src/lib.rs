@@ -14,10 +14,13 @@ mod recordings;
 pub mod rules;
 mod stream;
 
-pub use app::{App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, named, now, start_repository};
+pub use app::{
+    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, named, now, start_repository, trust_book,
+};
 pub use config::{Config, ConfigError, Sources, Workflows};
 pub use doctor::doctor;
 pub use host::Hosting;
+pub use maestria_agents::trust;
 pub use maestria_engine::{EngineError, Leave, Patience};
 pub use maestria_sandbox::{self as sandbox, path, policy};
 pub use recordings::replay;

@@ -121,8 +121,6 @@ pub struct AgentConfig {
     pub isolate_login: bool,
     /// The home directory whose login is used; by default the caller's.
     pub login_from: Option<PathBuf>,
-    /// Lets the agent load the repository's own agent settings (hooks, MCP servers), which may run commands.
-    pub trust_project: bool,
     /// What each of its processes may use.
     pub limits: Limits,
     /// Whether its processes are walled in.
@@ -155,7 +153,6 @@ impl Default for AgentConfig {
             transport: None,
             isolate_login: false,
             login_from: None,
-            trust_project: false,
             limits: Limits::default(),
             sandbox: Demand::default(),
             network: Vec::new(),

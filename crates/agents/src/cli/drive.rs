@@ -11,6 +11,7 @@ pub use watch::Times;
 
 use crate::{
     binding,
+    chain::chain,
     cli::{
         CallPricing,
         asked::{Asked, summary},
@@ -151,12 +152,6 @@ pub async fn drive(order: Order<'_>) -> Ran {
         Err(error) => return Ran::not_started(chain(&error)),
     };
     Driver::new(order, process).run().await
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A question that waits for a person.

@@ -311,7 +311,7 @@ fn gemini_settings(home: &Path, config: &AgentConfig) -> Value {
 pub fn environment(
     kind: Kind,
     transport: Transport,
-    trust: bool,
+    vouched: bool,
     config: &AgentConfig,
     home: &Path,
     caller: &BTreeMap<String, String>,
@@ -343,7 +343,7 @@ pub fn environment(
     for (name, value) in of_kind(kind, home) {
         set(name, &value);
     }
-    if kind == Kind::Gemini && (trust || config.trust_project || transport == Transport::OneShot) {
+    if kind == Kind::Gemini && (vouched || transport == Transport::OneShot) {
         set("GEMINI_CLI_TRUST_WORKSPACE", "true");
     }
     env.extend(config.env.clone());

@@ -16,7 +16,9 @@ pub struct Grants {
     /// Directories added, one at a time.
     pub dirs: Vec<PathBuf>,
     /// We vouch for the folder: it is our worktree.
-    pub trust: bool,
+    pub vouched: bool,
+    /// The person trusts what the repository brings for agents ([`crate::trust`]): it may count.
+    pub trusted: bool,
     /// Edits inside the worktree need no leave (one-shot agents have nobody to ask).
     pub edits: bool,
 }
@@ -33,7 +35,7 @@ pub struct Launch {
 /// The arguments for a turn.
 pub fn launch(kind: Kind, transport: Transport, config: &AgentConfig, turn: &Turn, grants: &Grants) -> Launch {
     let own = config.args.iter().map(OsString::from);
-    let maker = Maker { config, turn, grants };
+    let maker = Maker { turn, grants };
     let (args, stdin) = match transport {
         Transport::TwoWay => (maker.two_way(kind), None),
         Transport::OneShot => maker.one_shot(kind),
@@ -45,7 +47,6 @@ pub fn launch(kind: Kind, transport: Transport, config: &AgentConfig, turn: &Tur
 }
 
 struct Maker<'a> {
-    config: &'a AgentConfig,
     turn: &'a Turn,
     grants: &'a Grants,
 }
@@ -120,7 +121,7 @@ impl Maker<'_> {
     }
 
     fn claude(&self, alone: bool) -> Vec<String> {
-        let mut args = words(&["--output-format", "stream-json", "--verbose", "--strict-mcp-config"]);
+        let mut args = words(&["--output-format", "stream-json", "--verbose"]);
         let mode = match (self.turn.read_only, alone || self.grants.edits) {
             (true, true) => "plan",
             (false, true) => "acceptEdits",
@@ -128,12 +129,11 @@ impl Maker<'_> {
         };
         args.extend(words(&["--permission-mode", mode]));
         // The repository's own settings may name hooks and servers, which are programs.
-        let sources = if self.config.trust_project {
-            "user,project,local"
+        args.extend(words(if self.grants.trusted {
+            &["--setting-sources", "user,project,local"]
         } else {
-            "user"
-        };
-        args.extend(words(&["--setting-sources", sources]));
+            &["--setting-sources", "user", "--strict-mcp-config"]
+        }));
         args.extend(self.model("--model"));
         args.extend(self.session("--resume"));
         if let Some(schema) = &self.turn.schema {
@@ -160,7 +160,7 @@ impl Maker<'_> {
             (false, false) => "workspace-write",
         };
         args.extend(words(&["exec", "--json", "--sandbox", sandbox]));
-        if self.grants.trust {
+        if self.grants.vouched {
             args.push("--skip-git-repo-check".to_owned());
         }
         args.extend(self.model("-m"));
@@ -179,6 +179,10 @@ impl Maker<'_> {
                 .map(|dir| format!("{:?}", dir.display().to_string()))
                 .collect();
             settings.push(format!("sandbox_workspace_write.writable_roots=[{}]", roots.join(",")));
+        }
+        if self.grants.trusted {
+            let folder = format!("{:?}", self.turn.cwd.display().to_string());
+            settings.push(format!("projects={{{folder}={{trust_level=\"trusted\"}}}}"));
         }
         settings
             .into_iter()

@@ -51,8 +51,8 @@ impl Workshop<'_> {
     pub async fn repair(&self, found: &Found, ran: &Ran, grants: &mut Grants, number: u16) -> Repaired {
         match found.problem.repair {
             Repair::AddDirectory => self.add_directory(found, ran, grants, number).await,
-            Repair::Trust if !grants.trust => {
-                grants.trust = true;
+            Repair::Trust if !grants.vouched => {
+                grants.vouched = true;
                 self.tell(found, "vouched for the worktree, which is ours", number);
                 Repaired::Anew
             }

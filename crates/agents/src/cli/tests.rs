@@ -61,7 +61,8 @@ fn every_launch() -> Vec<(Kind, Transport, Vec<String>)> {
                 };
                 let grants = Grants {
                     dirs: vec!["/d".into()],
-                    trust: true,
+                    vouched: true,
+                    trusted: false,
                     edits: true,
                 };
                 let args = launch(kind, transport, &config, &turn, &grants).args;

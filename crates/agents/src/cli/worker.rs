@@ -16,6 +16,7 @@ use crate::{
         talk::Turn,
     },
     roster::Worker,
+    trust::Sight,
     walls::{Ground, network},
 };
 use maestria_kernel::{
@@ -52,6 +53,8 @@ pub struct Surroundings {
     pub pricing: Option<CallPricing>,
     /// The person's policy file, which need not be there.
     pub policy: Option<PathBuf>,
+    /// The person's book of what they trust of repositories ([`crate::trust`]), which need not be there.
+    pub trust: Option<PathBuf>,
     /// Who gives workers their keys for the gateway.
     pub switchboard: Option<Arc<dyn Switchboard>>,
 }
@@ -66,6 +69,7 @@ impl Surroundings {
             cache,
             pricing: None,
             policy: None,
+            trust: None,
             switchboard: None,
         }
     }
@@ -153,6 +157,7 @@ impl CliAgent {
         config: &AgentConfig,
         turn: &Turn,
         grants: &Grants,
+        sight: &Sight,
         home: &Path,
         marker: String,
     ) -> (Spec, Option<String>) {
@@ -161,7 +166,7 @@ impl CliAgent {
         let mut spec = Spec::new(self.config.program(self.name.as_str()), &turn.cwd);
         spec.name = self.name.to_string();
         spec.args = launched.args;
-        spec.env = super::home::environment(self.kind, transport, grants.trust, config, home, &self.around.env);
+        spec.env = super::home::environment(self.kind, transport, grants.vouched, config, home, &self.around.env);
         spec.limits = self.config.limits.clone();
         spec.marker = Some(marker);
         let ground = Ground {
@@ -172,6 +177,7 @@ impl CliAgent {
                 .chain(grants.dirs.iter().cloned())
                 .collect(),
             env: &spec.env,
+            hidden: &sight.hidden,
             network: network(self.kind, &spec.env, &spec.args, &config.network),
         };
         spec.walls = ground.walls(self.config.sandbox);
@@ -179,9 +185,9 @@ impl CliAgent {
     }
 
     /// The fingerprint of its environment as configured, which a restart of the gateway does not change.
-    fn environment(&self, trust: bool, home: &Path) -> String {
+    fn environment(&self, vouched: bool, home: &Path) -> String {
         let config = &self.config;
-        let env = super::home::environment(self.kind, self.transport(), trust, config, home, &self.around.env);
+        let env = super::home::environment(self.kind, self.transport(), vouched, config, home, &self.around.env);
         binding::of_environment(&env)
     }
 

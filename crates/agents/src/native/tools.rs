@@ -6,7 +6,9 @@ use super::{
 };
 use crate::{
     binding,
+    chain::chain,
     policy::{Place, Policy},
+    trust::Sight,
     violation,
     walls::Ground,
 };
@@ -50,6 +52,8 @@ pub(super) struct Bench<'a> {
     pub(super) denials: Vec<String>,
     /// Whether commands are walled in.
     pub(super) sandbox: Demand,
+    /// What commands see of what the repository brings.
+    pub(super) sight: Sight,
 }
 
 /// The tools on offer.
@@ -249,6 +253,9 @@ impl Bench<'_> {
             Ok(words) if words.is_empty() => return Err("`command` is empty".to_owned()),
             _ => vec!["sh".to_owned(), "-c".to_owned(), command.to_owned()],
         };
+        if let (Demand::Off, Some(why)) = (self.sandbox, self.sight.unwalled()) {
+            return Err(why);
+        }
         let mut spec = Spec::new(&argv[0], &self.root);
         spec.args = argv[1..].iter().map(OsString::from).collect();
         spec.env = environment(&self.home);
@@ -263,6 +270,7 @@ impl Bench<'_> {
             read_only: self.read_only,
             write: vec![self.home.clone()],
             env: &spec.env,
+            hidden: &self.sight.hidden,
             network: Network::loopback(),
         };
         spec.walls = ground.walls(self.sandbox);
@@ -293,12 +301,6 @@ impl Bench<'_> {
         let text = format!("exit code {code}{memory}\n{out}{err}");
         if exit.is_zero() { Ok(text) } else { Err(text) }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 /// A clean environment: a home of its own, and what toolchains need to be found.

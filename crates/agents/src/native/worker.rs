@@ -9,6 +9,7 @@ use super::{
 use crate::{
     outcome::report,
     roster::Worker,
+    trust::Sight,
     violation,
     worktree::{Evidence, Look},
 };
@@ -48,6 +49,7 @@ pub struct NativeWorker {
     models: Arc<dyn Models>,
     sandbox: Demand,
     policy: Option<PathBuf>,
+    trust: Option<PathBuf>,
     leashes: Mutex<HashMap<TaskId, Arc<Leash>>>,
 }
 
@@ -71,6 +73,7 @@ impl NativeWorker {
             models,
             sandbox: Demand::default(),
             policy: None,
+            trust: None,
             leashes: Mutex::new(HashMap::new()),
         }
     }
@@ -79,6 +82,13 @@ impl NativeWorker {
     #[must_use]
     pub fn ruled_by(mut self, policy: Option<PathBuf>) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// With the person's book of what they trust of repositories, which need not be there.
+    #[must_use]
+    pub fn trusting(mut self, book: Option<PathBuf>) -> Self {
+        self.trust = book;
         self
     }
 
@@ -114,6 +124,8 @@ impl NativeWorker {
         {
             return outcome;
         }
+        // Who hears that it has started may stop it at once.
+        let leash = self.leash(job.task.id).await;
         observer.observe(Event::TaskStarted {
             task: job.task.id,
             attempt: job.attempt,
@@ -122,14 +134,15 @@ impl NativeWorker {
             contained: "in process".to_owned(),
             limits: Vec::new(),
         });
-        let outcome = self.work(job, observer).await;
+        let outcome = self.work(job, &leash, observer).await;
+        self.leashes.lock().await.remove(&job.task.id);
         if let Err(error) = report::write(&folder, &outcome) {
             tracing::warn!(%error, "the attempt's report could not be kept");
         }
         outcome
     }
 
-    async fn work(&self, job: &TaskJob, observer: &dyn Observer) -> Outcome {
+    async fn work(&self, job: &TaskJob, leash: &Leash, observer: &dyn Observer) -> Outcome {
         let policy: Policy = match Policy::in_force(self.policy.as_deref(), Path::new(&job.request.target)) {
             Ok(policy) => policy,
             Err(why) => {
@@ -137,7 +150,11 @@ impl NativeWorker {
                 return Outcome::bare(Verdict::NotStarted, why);
             }
         };
-        let leash = self.leash(job.task.id).await;
+        let sight = Sight::of(self.trust.as_deref(), Path::new(&job.request.target), &job.worktree).await;
+        let sight = match sight {
+            Ok(sight) => sight,
+            Err(why) => return Outcome::bare(Verdict::NotStarted, why),
+        };
         let read_only = !job.task.kind.edits();
         let mut bench = Bench {
             task: job.task.id,
@@ -146,11 +163,12 @@ impl NativeWorker {
             home: Path::new(&job.request.workspace).join("home"),
             read_only,
             policy: &policy,
-            leash: &leash,
+            leash,
             observer,
             commands: Vec::new(),
             denials: Vec::new(),
             sandbox: self.sandbox,
+            sight,
         };
         let system = match job.task.kind {
             TaskKind::Edit => include_str!("../../../../prompts/editor.md"),
@@ -169,7 +187,6 @@ impl NativeWorker {
             },
         };
         let ended = partner.converse(&mut bench, &offered(read_only), prompt(job)).await;
-        self.leashes.lock().await.remove(&job.task.id);
         let (commands, denials) = (bench.commands, bench.denials);
         let outcome = judge(job, ended, &commands, denials).await;
         for file in outcome
@@ -342,6 +359,8 @@ impl Worker for NativeWorker {
                 commands: Vec::new(),
                 denials: Vec::new(),
                 sandbox: self.sandbox,
+                // It may start no commands.
+                sight: Sight::default(),
             };
             let system = include_str!("../../../../prompts/reviewer.md");
             let partner = Partner {

@@ -69,6 +69,7 @@ fn tools_are_granted_and_tokens_beside_them_are_not() {
         read_only: false,
         write: vec![root.join("missing")],
         env: &env,
+        hidden: &[],
         network: Network::None,
     };
     let profile = ground.walls(Demand::Required).unwrap().profile;

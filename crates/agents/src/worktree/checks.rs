@@ -1,6 +1,6 @@
 //! The project's own checks: found or configured, run as a supervised process, judged by their exit code.
 
-use crate::walls::Ground;
+use crate::{chain::chain, trust::Sight, walls::Ground};
 use maestria_kernel::finding::{Finding, Severity, Validation};
 use maestria_sandbox::{Demand, Limits, Network, Spec, Supervised};
 use std::{
@@ -67,7 +67,7 @@ fn has_test_script(path: &Path) -> bool {
 
 impl Checks {
     /// Runs the checks in a folder. Never fails: what could not be run is said in the result.
-    pub(super) async fn run(&self, folder: &Path, workspace: &Path) -> Validation {
+    pub(super) async fn run(&self, folder: &Path, workspace: &Path, sight: &Sight) -> Validation {
         let Some(command) = self.command.clone().or_else(|| detect(folder)) else {
             return Validation::none();
         };
@@ -77,6 +77,9 @@ impl Checks {
         let shown = command.join(" ");
         if let Some(why) = unready(program, folder) {
             return not_run(shown, why);
+        }
+        if let (Demand::Off, Some(why)) = (self.sandbox, sight.unwalled()) {
+            return not_run(shown, &why);
         }
         let begun = Instant::now();
         let mut spec = Spec::new(program, folder);
@@ -93,12 +96,13 @@ impl Checks {
             read_only: false,
             write: vec![workspace.join("home"), workspace.join("build")],
             env: &spec.env,
+            hidden: &sight.hidden,
             network: Network::loopback(),
         };
         spec.walls = ground.walls(self.sandbox);
         let mut worker = match Supervised::spawn(spec) {
             Ok(worker) => worker,
-            Err(error) => return not_run(shown, &error.to_string()),
+            Err(error) => return not_run(shown, &chain(&error)),
         };
         let (out, err) = (worker.take_stdout(), worker.take_stderr());
         let reading = async { tokio::join!(tail(out), tail(err)) };

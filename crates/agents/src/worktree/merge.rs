@@ -16,6 +16,7 @@ use super::{
     scan::scan,
     show, task_folder, workspace,
 };
+use crate::trust::Sight;
 use maestria_kernel::{
     Run, TaskId,
     finding::Validation,
@@ -196,7 +197,10 @@ pub(super) async fn check_at(
     // What former checks left behind must not decide this one; what git ignores (caches) may stay.
     inside.text(&["clean", "-q", "-f", "-f", "-d"]).await?;
     copy_env_files(settings, Path::new(&ground(run)?.repository), &folder).await;
-    let mut checks = settings.checks.run(&folder, &workspace(run)).await;
+    let target = run.request.as_ref().map(|request| PathBuf::from(&request.target));
+    let sight = Sight::of(settings.trust.as_deref(), &target.unwrap_or_default(), &folder).await;
+    let sight = sight.map_err(|why| failed(why, ""))?;
+    let mut checks = settings.checks.run(&folder, &workspace(run), &sight).await;
     checks.findings.extend(scan(&git, since, commit).await?);
     Ok(checks)
 }

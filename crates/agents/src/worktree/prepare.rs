@@ -7,6 +7,7 @@ use super::{
     git::{Git, NOTHING, fields, path_of},
     show,
 };
+use crate::trust;
 use maestria_kernel::{
     RunId,
     id::CommitId,
@@ -74,6 +75,7 @@ pub(super) async fn prepare(settings: &Settings, run: RunId, request: &Request) 
     if git.has_filters() {
         notes.push("the repository configures filters (such as LFS); they are not executed".to_owned());
     }
+    notes.extend(trust::note(settings.trust.as_deref(), &target, &top, &settings.env_files).await);
     Ok(Ground {
         repository: show(&top),
         base: CommitId::new(base),

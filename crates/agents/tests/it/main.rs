@@ -15,5 +15,6 @@ mod probe;
 mod real;
 mod script;
 mod stage;
+mod trust;
 mod violations;
 mod worktree;

@@ -11,15 +11,19 @@ use maestria_testkit::{
     model::{Fault, FaultKind, Script, Step},
 };
 
-struct Show {
-    stage: Stage,
+pub(crate) struct Show {
+    pub(crate) stage: Stage,
     _server: ModelServer,
     agent: CliAgent,
 }
 
 impl Show {
     /// `None` when the CLI is not there and that is all right.
-    async fn open(cli: RealCli, transport: Transport, change: impl FnOnce(&mut AgentConfig)) -> Option<Self> {
+    pub(crate) async fn open(
+        cli: RealCli,
+        transport: Transport,
+        change: impl FnOnce(&mut AgentConfig),
+    ) -> Option<Self> {
         cli.find_or_skip()?;
         let stage = Stage::new();
         let server = ModelServer::start().await;
@@ -56,7 +60,7 @@ impl Show {
         })
     }
 
-    async fn perform(&self, script: Script) -> (maestria_kernel::outcome::Outcome, Notebook) {
+    pub(crate) async fn perform(&self, script: Script) -> (maestria_kernel::outcome::Outcome, Notebook) {
         let notebook = Notebook::answering(Choice::Refuse);
         let job = self.stage.job(&format!("please do it {}", script.directive()));
         let outcome = tokio::time::timeout(2 * PATIENCE, self.agent.perform(job, &notebook))
@@ -66,7 +70,7 @@ impl Show {
     }
 }
 
-fn write_and_say(path: &str) -> Script {
+pub(crate) fn write_and_say(path: &str) -> Script {
     Script::of([
         Step::Write {
             path: path.to_owned(),

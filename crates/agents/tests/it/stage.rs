@@ -154,8 +154,26 @@ impl Stage {
         Arc::new(Surroundings {
             env: self.home.env().into_iter().collect(),
             cache: Some(self.workspace.join("cache")),
+            trust: Some(self.book()),
             ..Surroundings::default()
         })
+    }
+
+    /// The person's book of what they trust.
+    pub(crate) fn book(&self) -> PathBuf {
+        self.workspace.join("trust.json")
+    }
+
+    /// Commits files as something that the repository brings.
+    pub(crate) fn bring(&mut self, files: &[(&str, String)]) {
+        for (name, text) in files {
+            let place = self.worktree.join(name);
+            std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+            std::fs::write(place, text).unwrap();
+        }
+        self.git(&self.worktree, &["add", "--all", "--force"]);
+        self.git(&self.worktree, &["commit", "-qm", "what it brings"]);
+        self.base = CommitId::new(self.git(&self.worktree, &["rev-parse", "HEAD"]));
     }
 
     /// A scripted agent; `plan` is what it does.

@@ -71,6 +71,36 @@ fn why_here(verb: &Verb) -> Option<(&'static str, &'static str)> {
             "policy check",
             "it reads a file of this machine, and needs no server for it",
         ),
-        _ => return None,
+        Verb::Trust { .. } => (
+            "trust",
+            "it reads a repository of this machine, and writes down what you trust here",
+        ),
+        // One by one, so that a new verb has to say where it belongs.
+        Verb::Run(_)
+        | Verb::Runs(_)
+        | Verb::Show(_)
+        | Verb::Events { .. }
+        | Verb::Tail { .. }
+        | Verb::Diff { .. }
+        | Verb::Apply(_)
+        | Verb::Discard(_)
+        | Verb::Pause(_)
+        | Verb::Resume(_)
+        | Verb::Abort { .. }
+        | Verb::Retry(_)
+        | Verb::Rerun { .. }
+        | Verb::Review(_)
+        | Verb::Decisions { .. }
+        | Verb::Violations(_)
+        | Verb::Agents { .. }
+        | Verb::Route(_)
+        | Verb::Models { .. }
+        | Verb::Usage(_)
+        | Verb::Budget { .. }
+        | Verb::Doctor(_)
+        | Verb::Config { .. }
+        | Verb::Policy { .. }
+        | Verb::Audit { .. }
+        | Verb::Completions { .. } => return None,
     })
 }

@@ -14,5 +14,6 @@ mod real_workers;
 mod sandbox;
 mod secrets;
 mod serve;
+mod trust;
 mod violations;
 mod workers;

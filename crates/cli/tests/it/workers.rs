@@ -51,7 +51,7 @@ impl Scene {
         scene
     }
 
-    fn git(&self, words: &[&str]) {
+    pub(crate) fn git(&self, words: &[&str]) {
         let mut git = Command::new("git");
         let target = self.home().join("app");
         git.args(words).current_dir(target).env_clear().env("HOME", self.home());

@@ -7,7 +7,7 @@ use super::tree;
 use crate::control::{Failure, Stage};
 use crate::layer::{Layer, Layers};
 use crate::raw::{self, Errno, landlock};
-use crate::walls::{Blueprint, DOORS, TEMPORARY};
+use crate::walls::{Blueprint, Cover, DOORS, Move, TEMPORARY};
 
 /// The namespaces that init makes: each layer with its flag.
 const NAMESPACES: [(Layer, c_int); 4] = [
@@ -71,6 +71,16 @@ pub(super) fn rules(blueprint: &Blueprint) -> Result<(), Failure> {
     if blueprint.walled && !blueprint.removed.has(Layer::Tmp) {
         for path in TEMPORARY {
             made = made.and_then(|()| fresh(path, rights.write()));
+        }
+        for step in blueprint.moves.items() {
+            if let Move::Cover {
+                path,
+                with: Cover::Folder,
+                ..
+            } = step
+            {
+                made = made.and_then(|()| fresh(path.as_c_str(), rights.write()));
+            }
         }
     }
     let enforced = made.and_then(|()| landlock::enforce(rules));

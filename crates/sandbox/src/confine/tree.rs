@@ -6,7 +6,11 @@ use libc::c_int;
 
 use super::nobody::Trees;
 use crate::raw::{self, Errno, mount};
-use crate::walls::{Bind, Blueprint, Move, UNNAMED};
+use crate::walls::{Bind, Blueprint, Cover, Move, UNNAMED};
+
+/// Nothing, to stand in the place of a file that is hidden; and nothing for readers of JSON.
+const NO_FILE: &CStr = c".nothing.txt";
+const NO_OBJECT: &CStr = c".nothing.json";
 
 /// A copy of the tree at a place, with the attributes that it is to have. The place must still be what it was.
 pub(super) fn take(bind: &Bind, owners: Option<c_int>) -> Result<c_int, Errno> {
@@ -56,6 +60,7 @@ pub(super) fn move_in(blueprint: &Blueprint, trees: &mut Trees) -> Result<(), Er
     mount::put(root, somewhere)?;
     raw::close(somewhere);
     make_file(root, UNNAMED)?;
+    make_covers(root)?;
     for (step, tree) in blueprint.moves.items().iter().zip(trees.iter()) {
         perform(root, step, *tree)?;
     }
@@ -73,10 +78,12 @@ fn perform(root: c_int, step: &Move, tree: c_int) -> Result<(), Errno> {
         Move::File(path) => make_file(root, path.as_c_str()),
         Move::Link { at, to } => make_link(root, at.as_c_str(), to.as_c_str()),
         Move::Bind(bind) => put(root, bind.at.as_c_str(), tree),
-        Move::Temporary(path) => {
-            let fresh = mount::fresh(c"tmpfs", Some((c"mode", c"1777")), plain)?;
-            put(root, path.as_c_str(), fresh)
-        }
+        Move::Cover { at, with, .. } => match with {
+            Cover::Folder => put_temporary(root, at.as_c_str()),
+            Cover::File => cover(root, at.as_c_str(), NO_FILE),
+            Cover::Json => cover(root, at.as_c_str(), NO_OBJECT),
+        },
+        Move::Temporary(path) => put_temporary(root, path.as_c_str()),
         Move::Proc(path) => {
             let fresh = mount::fresh(c"proc", None, plain | mount::NO_EXEC)?;
             put(root, path.as_c_str(), fresh)
@@ -87,6 +94,35 @@ fn perform(root: c_int, step: &Move, tree: c_int) -> Result<(), Errno> {
             put(root, path.as_c_str(), fresh)
         }
     }
+}
+
+fn make_covers(root: c_int) -> Result<(), Errno> {
+    make_file(root, NO_FILE)?;
+    make_file(root, NO_OBJECT)?;
+    let object = raw::open(root, NO_OBJECT, libc::O_WRONLY | libc::O_NOFOLLOW)?;
+    // SAFETY: a static buffer, as long as is said.
+    let written = raw::check_long(unsafe { libc::write(object, c"{}\n".as_ptr().cast(), 3) } as libc::c_long);
+    raw::close(object);
+    written.map(|_| ())
+}
+
+fn put_temporary(root: c_int, at: &CStr) -> Result<(), Errno> {
+    let fresh = mount::fresh(c"tmpfs", Some((c"mode", c"1777")), mount::NO_SUID | mount::NO_DEVICES)?;
+    put(root, at, fresh)
+}
+
+/// Puts nothing onto a file, so that it cannot be seen, changed or moved away.
+fn cover(root: c_int, at: &CStr, nothing: &CStr) -> Result<(), Errno> {
+    let place = mount::open_place(root, nothing)?;
+    let tree = mount::copy_tree(place, false);
+    raw::close(place);
+    let tree = tree?;
+    let attributes = mount::READ_ONLY | mount::NO_SUID | mount::NO_DEVICES | mount::NO_EXEC;
+    if let Err(errno) = mount::restrict(tree, attributes, None, false) {
+        raw::close(tree);
+        return Err(errno);
+    }
+    put(root, at, tree)
 }
 
 /// Puts a tree onto a place below the root; no link is followed, whoever may have made it.

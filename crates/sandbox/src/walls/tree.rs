@@ -47,10 +47,21 @@ pub(crate) enum Step {
     /// An empty file to mount something on.
     File(PathBuf),
     Bind(Place),
+    /// Something empty over what is not to be seen.
+    Cover(PathBuf, Cover),
     /// A fresh place for temporary files.
     Temporary(PathBuf),
     Proc,
     Terminals,
+}
+
+/// What stands where something is hidden.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cover {
+    Folder,
+    File,
+    /// An empty object: many readers take an empty file for a broken one.
+    Json,
 }
 
 /// A grant that cannot be given.
@@ -64,6 +75,8 @@ pub(crate) enum BadGrant {
     TooMuch(PathBuf),
     #[error("{0:?} is neither a file nor a folder")]
     Special(PathBuf),
+    #[error("{0:?} is a link, which cannot be hidden")]
+    HiddenLink(PathBuf),
 }
 
 /// The steps for a profile, and the places that they bind.
@@ -99,7 +112,32 @@ impl Tree {
             }
         }
         tree.lay_out();
+        for path in &profile.hidden {
+            tree.hide(path)?;
+        }
         Ok(tree)
+    }
+
+    /// Covers a place, if it is there and can be seen at all.
+    fn hide(&mut self, path: &Path) -> Result<(), BadGrant> {
+        let Ok(found) = path.symlink_metadata() else {
+            return Ok(());
+        };
+        if found.is_symlink() {
+            return Err(BadGrant::HiddenLink(path.to_owned()));
+        }
+        let real = fs::canonicalize(path).map_err(|error| BadGrant::Missing(path.to_owned(), error))?;
+        let cover = if found.is_dir() {
+            Cover::Folder
+        } else if real.extension().is_some_and(|kind| kind == "json" || kind == "jsonc") {
+            Cover::Json
+        } else {
+            Cover::File
+        };
+        if self.places().any(|place| real.starts_with(&place.path)) {
+            self.steps.push(Step::Cover(real, cover));
+        }
+        Ok(())
     }
 
     /// Every place that is bound.

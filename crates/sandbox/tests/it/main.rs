@@ -8,6 +8,7 @@
 
 mod crash;
 mod ending;
+mod hiding;
 mod limits;
 mod pausing;
 mod policy;

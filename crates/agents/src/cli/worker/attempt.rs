@@ -15,6 +15,7 @@ use crate::{
     },
     outcome::{Evidence, Expect, Judgement, judge, report, tree},
     policy::{Place, Policy},
+    trust::Sight,
     violation,
     worktree::Look,
 };
@@ -104,6 +105,10 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         Ok(policy) => policy,
         Err(why) => return Outcome::bare(Verdict::NotStarted, unusable(&why)),
     };
+    let sight = match sight(agent, job).await {
+        Ok(sight) => sight,
+        Err(why) => return Outcome::bare(Verdict::NotStarted, why),
+    };
     let mut course = Course {
         agent,
         config: &config,
@@ -116,9 +121,10 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         policy,
         slot: &seat,
         grants: Grants {
-            trust: agent.config.trust_project,
+            trusted: sight.trusted,
             ..Grants::default()
         },
+        sight,
         used: Usage::default(),
         look: None,
         told: BTreeSet::new(),
@@ -133,6 +139,16 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
 /// A file of rules that cannot be read must not be as good as none.
 fn unusable(why: &BadPolicy) -> String {
     format!("a policy file cannot be used: {why}; `maestria policy check FILE` tries it")
+}
+
+/// What it sees of what the repository brings. Without walls, it may be started only where there is nothing to hide.
+async fn sight(agent: &CliAgent, job: &TaskJob) -> Result<Sight, String> {
+    let target = Path::new(&job.request.target);
+    let sight = Sight::of(agent.around.trust.as_deref(), target, &job.worktree).await?;
+    match (agent.config.sandbox, sight.unwalled()) {
+        (Demand::Off, Some(why)) => Err(why),
+        _ => Ok(sight),
+    }
 }
 
 fn place(agent: &CliAgent, job: &TaskJob, home: &Home) -> Place {
@@ -190,6 +206,7 @@ struct Course<'a> {
     policy: Policy,
     slot: &'a Slot,
     grants: Grants,
+    sight: Sight,
     used: Usage,
     /// The worktree as the last process left it.
     look: Option<Look>,
@@ -275,7 +292,7 @@ impl Course<'_> {
         let agent = self.agent;
         self.home.settle(agent.kind);
         let marker = self.job.run.to_string();
-        let (spec, stdin) = agent.spec(self.config, turn, &self.grants, self.home.path(), marker);
+        let (spec, stdin) = agent.spec(self.config, turn, &self.grants, &self.sight, self.home.path(), marker);
         let work = drive(Order {
             kind: agent.kind,
             dialect: agent.dialect(),
@@ -292,7 +309,7 @@ impl Course<'_> {
             pricing: agent.around.pricing,
             metered: self.access.is_metered(),
             record: Some(self.folder),
-            environment: agent.environment(self.grants.trust, self.home.path()),
+            environment: agent.environment(self.grants.vouched, self.home.path()),
             disk: agent.config.disk_bytes,
             slot: self.slot,
         });

@@ -12,6 +12,7 @@ use crate::{
     outcome::{Evidence, Expect, judge, tree},
     policy::{Place, Policy},
     review,
+    trust::Sight,
 };
 use maestria_kernel::{
     TaskId,
@@ -79,12 +80,16 @@ async fn ask(
         walled: agent.config.sandbox != Demand::Off,
         schema: schema.then(review::schema),
     };
+    let sight = Sight::of_nothing(&job.checkout).await?;
+    if let (Demand::Off, Some(why)) = (agent.config.sandbox, sight.unwalled()) {
+        return Err(why);
+    }
     let grants = Grants {
         // The checkout is ours, and a reviewer cannot change it.
-        trust: true,
+        vouched: true,
         ..Grants::default()
     };
-    let (spec, stdin) = agent.spec(&config, &turn, &grants, home.path(), job.run.to_string());
+    let (spec, stdin) = agent.spec(&config, &turn, &grants, &sight, home.path(), job.run.to_string());
     let audience = Audience {
         observer: Some(observer),
         agent: agent.name.clone(),

@@ -188,6 +188,7 @@ fn what_only_this_machine_does_is_not_asked_of_a_server() {
         &["token"],
         &["gateway"],
         &["keys"],
+        &["trust"],
         &["secrets", "list"],
         &["sandbox", "doctor"],
         &["agents", "replay", "claude", "x.jsonl"],
