@@ -3,6 +3,7 @@
 use maestria_kernel::At;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
 
 /// What a credential may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -174,4 +175,52 @@ pub struct Setting {
     pub value: String,
     /// `default`, `FILE:LINE`, or the name of the variable or the flag.
     pub origin: String,
+}
+
+impl Settings {
+    /// All values as TOML; with their origins as comments if asked for.
+    pub fn to_toml(&self, origins: bool) -> String {
+        let mut text = String::new();
+        let mut section = String::new();
+        for Setting { key, value, origin } in &self.items {
+            let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+            if table != section {
+                let gap = if text.is_empty() { "" } else { "\n" };
+                // Into a text, writing cannot fail.
+                let _ = writeln!(text, "{gap}[{table}]");
+                table.clone_into(&mut section);
+            }
+            let _ = match origins {
+                true => writeln!(text, "{name} = {value}  # {origin}"),
+                false => writeln!(text, "{name} = {value}"),
+            };
+        }
+        text
+    }
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "DoctorLevel")]
+pub enum Level {
+    /// Works.
+    Ok,
+    /// Works, but not as well as it could; or is not there and not needed.
+    Warn,
+    /// Maestria cannot do its job.
+    Fail,
+}
+
+/// One finding.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DoctorLine {
+    /// How bad it is.
+    pub level: Level,
+    /// What was looked at.
+    pub what: String,
+    /// What was found.
+    pub detail: String,
+    /// What to do.
+    pub fix: Option<String>,
 }

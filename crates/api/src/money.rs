@@ -116,6 +116,87 @@ pub struct QualityLine {
     pub chat: f64,
 }
 
+/// A request that is looking for a model.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RouteWish {
+    /// What is asked.
+    pub prompt: String,
+    /// What the model is told beforehand.
+    #[serde(default)]
+    pub system: String,
+    /// The route, policy or model that is asked for; `auto` if not given.
+    #[serde(default)]
+    pub route: Option<String>,
+    /// It must call tools.
+    #[serde(default)]
+    pub tools: bool,
+    /// It must see pictures.
+    #[serde(default)]
+    pub vision: bool,
+    /// It must keep to a schema.
+    #[serde(default)]
+    pub json: bool,
+    /// Tokens that are sent besides.
+    #[serde(default)]
+    pub context: u64,
+    /// The longest answer, in tokens.
+    #[serde(default)]
+    pub max_tokens: Option<u64>,
+}
+
+/// Which model would answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Routed {
+    /// What was decided.
+    #[serde(flatten)]
+    pub decision: RouteDecision,
+    /// No provider is configured; the catalogue stood in.
+    pub sampled: bool,
+}
+
+/// Why a model was chosen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteDecision {
+    /// The model, `provider/model`.
+    pub model: String,
+    /// Those that are tried after it, in order.
+    pub fallbacks: Vec<String>,
+    /// How sure the choice is, from 0 to 1.
+    pub confidence: f64,
+    /// Why, in a sentence with numbers.
+    pub reason: String,
+    /// The kind of request.
+    pub kind: String,
+    /// How hard it seems, from 0 to 1.
+    pub difficulty: f64,
+    /// What the call is expected to cost.
+    pub expected_cost: Cost,
+    /// All candidates, the best first.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A model that was looked at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Candidate {
+    /// `provider/model`.
+    pub model: String,
+    /// Its score, from 0 to 1; nothing when it was left out.
+    pub score: Option<f64>,
+    /// How good it is at this kind of request.
+    pub quality: f64,
+    /// What the call is expected to cost.
+    pub expected_cost: Cost,
+    /// Median time to the first content, if it is known.
+    pub latency_millis: Option<u64>,
+    /// 95th percentile of it.
+    pub p95_millis: Option<u64>,
+    /// What a warm prompt cache saves, if there is one.
+    pub warm_saves: Option<Cost>,
+    /// Why it was left out.
+    pub left_out: Option<String>,
+}
+
 /// Usage as comma-separated values, dollars with all six decimals; `by` names the first column.
 pub fn csv(by: &str, lines: &[UsageLine]) -> String {
     let mut text = format!("{by},calls,failed,input,cached,output,dollars,p50_ms,p95_ms,p99_ms,hits\n");

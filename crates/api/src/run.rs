@@ -57,7 +57,7 @@ pub struct Runs {
 }
 
 /// One run, whole.
-#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RunView {
     /// The kernel's run.
     #[serde(flatten)]

@@ -1,6 +1,9 @@
 //! The command line.
 
-use crate::command::{audit, budget, gateway, keys, models, route, sandbox, secrets, serve, trust, usage};
+use crate::{
+    command::{audit, budget, gateway, keys, models, route, sandbox, secrets, serve, trust, usage},
+    place::Reach,
+};
 use clap::{Args as ClapArgs, Parser, Subcommand};
 use clap_complete::Shell;
 use maestria_kernel::Cost;
@@ -19,6 +22,8 @@ pub(crate) struct Args {
     /// No colours (also: NO_COLOR).
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
+    #[command(flatten)]
+    pub(crate) reach: Reach,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -196,6 +201,9 @@ pub(crate) struct Run {
     /// Work on a copy when the target is not in a git repository.
     #[arg(long)]
     pub(crate) copy: bool,
+    /// With `--server`: print the run's id and leave; the server goes on.
+    #[arg(long, conflicts_with_all = ["jsonl", "yes"])]
+    pub(crate) detach: bool,
     #[command(flatten)]
     pub(crate) manner: Manner,
 }
@@ -215,6 +223,9 @@ pub(crate) struct Manner {
     /// Events as JSON lines on stdout instead of the live view.
     #[arg(long)]
     pub(crate) jsonl: bool,
+    /// The run as one JSON document on stdout at the end, instead of the summary.
+    #[arg(long, conflicts_with = "jsonl")]
+    pub(crate) json: bool,
     /// Take the recommended answer to every decision, but never raise a budget.
     #[arg(long)]
     pub(crate) yes: bool,

@@ -6,12 +6,13 @@ pub(crate) mod budget;
 mod config;
 mod control;
 mod decisions;
-mod demo;
+pub(crate) mod demo;
 mod doctor;
 mod drive;
 pub(crate) mod gateway;
 pub(crate) mod keys;
 mod lists;
+mod local;
 pub(crate) mod models;
 mod policy;
 pub(crate) mod route;
@@ -27,10 +28,12 @@ mod violations;
 use crate::{
     args::{Args, Verb},
     exit::Exit,
+    place::{self, Here, Place, Reach},
     render,
 };
 use clap::CommandFactory as _;
-use maestria_kernel::{At, RunId};
+use maestria_api::{client::ClientError, problem::Code};
+use maestria_kernel::At;
 use maestria_server::{App, Config, EngineError, Options, Sources};
 
 /// What a person is told when a verb fails.
@@ -82,6 +85,32 @@ impl From<maestria_kernel::port::StoreError> for Failure {
     }
 }
 
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        // What a server says is somebody else's text.
+        let (what, hint) = (render::clean(&error.to_string()), render::clean(&error.hint()));
+        let made = "on the server's machine, `maestria token issue --name NAME --role operator` makes one";
+        let (what, hint, exit) = match error.code() {
+            Some(Code::Unauthorised) => (
+                "the server does not take the token".to_owned(),
+                format!("`--token-file FILE` or MAESTRIA_TOKEN gives another; {made}"),
+                Exit::Access,
+            ),
+            Some(Code::Forbidden) => (what, format!("it takes another token; {made}"), Exit::Access),
+            Some(Code::ForeignHost) => (what, hint, Exit::Access),
+            Some(Code::Internal) => (what, hint, Exit::Bug),
+            _ => (what, hint, Exit::User),
+        };
+        let what = match error {
+            ClientError::Refused(refusal) if refusal.status >= 500 => {
+                format!("{what} (request {})", render::clean(&refusal.request_id))
+            }
+            _ => what,
+        };
+        Self { what, hint, exit }
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::user(error.to_string(), "")
@@ -93,67 +122,55 @@ pub(crate) type Done = Result<Exit, Failure>;
 /// What every verb is given.
 pub(crate) struct Context {
     pub(crate) sources: Sources,
+    pub(crate) reach: Reach,
     pub(crate) verbose: bool,
     pub(crate) paint: render::Paint,
 }
 
 impl Context {
+    /// Where the work is.
+    fn place(&self) -> Result<Place, Failure> {
+        self.place_with(Options::default())
+    }
+
+    fn place_with(&self, options: Options) -> Result<Place, Failure> {
+        Ok(match self.reach.client(&self.sources)? {
+            Some(client) => Place::There(client),
+            None => Place::Here(Here::new(self.sources.clone(), options)),
+        })
+    }
+
     fn config(&self) -> Result<Config, Failure> {
-        Config::load(&self.sources)
-            .map_err(|e| Failure::user(e.to_string(), "`maestria config check` lists all mistakes"))
+        place::read_config(&self.sources)
     }
 
     async fn app(&self) -> Result<App, Failure> {
-        self.app_with(Options::default()).await
-    }
-
-    async fn app_with(&self, options: Options) -> Result<App, Failure> {
-        self.app_of(self.config()?, options).await
-    }
-
-    async fn app_of(&self, config: Config, options: Options) -> Result<App, Failure> {
-        // The demo's agents are always there for runs that name them, so that a killed demo can be resumed.
-        let options = Options {
-            scripted: demo::providers(),
-            ..options
-        };
-        Ok(App::open(config, options).await?)
+        place::open(self.config()?, Options::default()).await
     }
 }
 
 /// Does what the verb says.
 pub(crate) fn execute(args: Args) -> Done {
-    let paint = render::Paint::detect(args.no_color);
     let context = Context {
         sources: Sources::ambient(args.config),
+        reach: args.reach,
         verbose: args.verbose,
-        paint,
+        paint: render::Paint::detect(args.no_color),
     };
-    match args.verb {
-        Verb::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "maestria", &mut std::io::stdout());
-            Ok(Exit::Ok)
-        }
-        Verb::Config { verb } => config::execute(&context, &verb),
-        Verb::Policy { verb } => policy::execute(&context, verb),
-        Verb::Audit { verb } => audit::execute(&context, verb.as_ref()),
-        Verb::Route(args) => route::execute(&context, args),
-        Verb::Secrets { verb } => secrets::execute(&context, verb),
-        Verb::Models { verb } if !matches!(verb, Some(models::Models::Train(_))) => {
-            models::execute(&context, verb.as_ref())
-        }
-        verb => {
-            let mut builder = tokio::runtime::Builder::new_multi_thread();
-            if !matches!(verb, Verb::Gateway(_) | Verb::Serve(_)) {
-                // Only servers have work for all cores.
-                builder.worker_threads(2);
-            }
-            let runtime = builder.enable_all().build()?;
-            let done = runtime.block_on(dispatch(&context, verb));
-            runtime.shutdown_timeout(std::time::Duration::from_millis(200));
-            done
-        }
+    local::check(&context, &args.verb)?;
+    if let Verb::Completions { shell } = args.verb {
+        clap_complete::generate(shell, &mut Args::command(), "maestria", &mut std::io::stdout());
+        return Ok(Exit::Ok);
     }
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(args.verb, Verb::Gateway(_) | Verb::Serve(_)) {
+        // Only servers have work for all cores.
+        builder.worker_threads(2);
+    }
+    let runtime = builder.enable_all().build()?;
+    let done = runtime.block_on(dispatch(&context, args.verb));
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    done
 }
 
 async fn dispatch(context: &Context, verb: Verb) -> Done {
@@ -167,7 +184,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
             follow,
             ..
         } => tail::since(context, number, follow).await,
-        Verb::Events { which, follow, .. } => lists::events(context, &which, follow).await,
+        Verb::Events { which, follow, .. } => tail::events(context, &which, follow).await,
         Verb::Tail { run } => tail::tail(context, run.as_deref()).await,
         Verb::Diff { which, task } => lists::diff(context, &which, task).await,
         Verb::Apply(which) => control::apply(context, &which).await,
@@ -191,16 +208,14 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
         Verb::Usage(args) => usage::execute(context, args).await,
         Verb::Budget { verb } => budget::execute(context, verb.as_ref()).await,
         Verb::Keys { verb } => keys::execute(context, verb).await,
-        Verb::Models {
-            verb: Some(models::Models::Train(args)),
-        } => models::train(context, &args).await,
-        Verb::Config { .. }
-        | Verb::Audit { .. }
-        | Verb::Policy { .. }
-        | Verb::Completions { .. }
-        | Verb::Route(_)
-        | Verb::Secrets { .. }
-        | Verb::Models { .. } => Ok(Exit::Ok),
+        Verb::Models { verb } => models::execute(context, verb.as_ref()).await,
+        Verb::Route(args) => route::execute(context, args).await,
+        Verb::Config { verb } => config::execute(context, &verb).await,
+        Verb::Policy { verb } => policy::execute(context, verb).await,
+        Verb::Audit { verb } => audit::execute(context, verb.as_ref()).await,
+        Verb::Secrets { verb } => secrets::execute(context, verb),
+        // Done without all this.
+        Verb::Completions { .. } => Ok(Exit::Ok),
     }
 }
 
@@ -210,13 +225,6 @@ pub(crate) fn by() -> String {
         .ok()
         .filter(|u| !u.is_empty())
         .unwrap_or_else(|| "terminal".to_owned())
-}
-
-/// The run that a person means.
-pub(crate) async fn find(app: &App, given: &str) -> Result<RunId, Failure> {
-    app.find(given)
-        .await
-        .map_err(|e| Failure::user(e.to_string(), "`maestria runs` lists them"))
 }
 
 pub(crate) fn now() -> At {

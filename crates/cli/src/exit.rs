@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Usage,
     /// The run failed.
     RunFailed,
+    /// The server does not let the caller in, or not that far.
+    Access,
     /// The policy blocks it.
     Blocked,
     /// The policy wants a person to confirm it.
@@ -36,6 +38,7 @@ impl From<Exit> for ExitCode {
             Exit::User => 1,
             Exit::Usage => 2,
             Exit::RunFailed => 3,
+            Exit::Access => 4,
             Exit::Blocked => 5,
             Exit::Confirm | Exit::Budget => 6,
             Exit::Paused => 8,

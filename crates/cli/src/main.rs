@@ -1,7 +1,7 @@
 //! The program `maestria`.
 //!
-//! Reads the command line, opens the product ([`maestria_server::App`]), does what the verb says, and turns every
-//! error into what failed, a hint, and a documented exit code. Data goes to stdout, everything else to stderr.
+//! Reads the command line, opens the product ([`maestria_server::App`]) or a client of a server, does what the verb says, and
+//! turns every error into what failed, a hint, and a documented exit code. Data goes to stdout, everything else to stderr.
 
 #[macro_use]
 mod out;
@@ -9,6 +9,7 @@ mod args;
 mod command;
 mod exit;
 mod live;
+mod place;
 mod render;
 
 use clap::Parser as _;

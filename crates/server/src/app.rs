@@ -16,12 +16,12 @@ use maestria_agents::{
 use maestria_engine::{Engine, EngineError, Ports, SystemClock};
 use maestria_gateway::{Gateway, Price};
 use maestria_kernel::{
-    At, Cost, DecisionId, Run, RunId, Tokens, Usage,
+    At, Cost, Run, RunId, Tokens, Usage,
     agent::Role,
     decision::Decision,
     id::AgentName,
     model::ModelRef,
-    port::{Models, Store, StoreError},
+    port::{Models, RunRow, Store, StoreError},
     request::Request,
 };
 use maestria_sandbox::Limits;
@@ -296,23 +296,7 @@ impl App {
     /// # Errors
     /// [`AppError::NotFound`] when none or several fit.
     pub async fn find(&self, given: &str) -> Result<RunId, AppError> {
-        let rows = self.engine.store().runs().await?;
-        if given == "last" {
-            return rows
-                .first()
-                .map(|r| r.id)
-                .ok_or_else(|| AppError::NotFound("there are no runs yet".to_owned()));
-        }
-        let tail = given.trim_start_matches("run_");
-        let fits = |id: &RunId| id.to_string() == given || (tail.len() >= 4 && id.to_string().ends_with(tail));
-        let found: Vec<RunId> = rows.iter().map(|r| r.id).filter(fits).collect();
-        match found[..] {
-            [one] => Ok(one),
-            [] => Err(AppError::NotFound(format!("there is no run `{given}`"))),
-            [..] => Err(AppError::NotFound(format!(
-                "`{given}` fits several runs; give more of the id"
-            ))),
-        }
+        named(&self.engine.store().runs().await?, given)
     }
 
     /// The newest run that is not finished.
@@ -339,12 +323,6 @@ impl App {
         Ok(open)
     }
 
-    /// The run that asks a decision.
-    pub async fn run_of(&self, decision: DecisionId) -> Option<RunId> {
-        let open = self.open_decisions().await.ok()?;
-        open.into_iter().find(|(_, d)| d.id == decision).map(|(run, _)| run.id)
-    }
-
     /// Whether another process drives a run now. A lock of our own may live on for a moment in what we have just forked, and
     /// who only enters a command drives nothing.
     pub(crate) fn is_driven_by_another(&self, run: RunId) -> bool {
@@ -357,6 +335,27 @@ impl App {
     pub fn is_driven(&self, run: RunId) -> bool {
         let file = std::fs::File::open(self.locks.join(format!("{run}.lock")));
         file.is_ok_and(|f| f.try_lock_shared().is_err())
+    }
+}
+
+/// The run of a list, newest first, that a person means: its id, the end of it, or `last`.
+///
+/// # Errors
+/// [`AppError::NotFound`] when none or several fit.
+pub fn named(rows: &[RunRow], given: &str) -> Result<RunId, AppError> {
+    if given == "last" {
+        let newest = rows.first().map(|row| row.id);
+        return newest.ok_or_else(|| AppError::NotFound("there are no runs yet".to_owned()));
+    }
+    let tail = given.trim_start_matches("run_");
+    let fits = |id: &RunId| id.to_string() == given || (tail.len() >= 4 && id.to_string().ends_with(tail));
+    let found: Vec<RunId> = rows.iter().map(|row| row.id).filter(fits).collect();
+    match found[..] {
+        [one] => Ok(one),
+        [] => Err(AppError::NotFound(format!("there is no run `{given}`"))),
+        [..] => Err(AppError::NotFound(format!(
+            "`{given}` fits several runs; give more of the id"
+        ))),
     }
 }
 

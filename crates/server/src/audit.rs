@@ -1,6 +1,10 @@
 //! The audit trail of all runs: it follows the store's feed, so that what a crash or another process has left out is caught up
 //! with at the next commit.
 
+mod read;
+
+pub use read::{check, entries};
+
 use crate::histogram::Histogram;
 use maestria_kernel::{
     Effect, EffectId, Event, RunId, Seq,

@@ -18,6 +18,7 @@ pub use telemetry::TelemetryTable;
 pub use workflows::Workflows;
 
 use layers::Layers;
+use maestria_api::meta::{Setting, Settings};
 use maestria_kernel::{
     Cost,
     agent::{Role, Vendor},
@@ -25,7 +26,12 @@ use maestria_kernel::{
     workflow::Limits,
 };
 use maestria_sandbox::Demand;
-use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// All that is wrong with a configuration, each with its place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -256,23 +262,16 @@ impl Config {
             .collect()
     }
 
-    /// The values in force as TOML, secrets masked; with their origins as comments if asked for.
-    pub fn show(&self, origins: bool) -> String {
-        let mut text = String::new();
-        let mut section = String::new();
-        for (key, shown, origin) in self.effective() {
-            let (table, name) = key.rsplit_once('.').unwrap_or(("", &key));
-            if table != section {
-                let gap = if text.is_empty() { "" } else { "\n" };
-                let _ = writeln!(text, "{gap}[{table}]");
-                table.clone_into(&mut section);
-            }
-            let _ = match origins {
-                true => writeln!(text, "{name} = {shown}  # {origin}"),
-                false => writeln!(text, "{name} = {shown}"),
-            };
+    /// The values in force, as the API shows them; `path` is the file they are read from.
+    pub fn settings(&self, path: &Path) -> Settings {
+        let items = self.effective().into_iter();
+        Settings {
+            path: path.display().to_string(),
+            items: items
+                .map(|(key, value, origin)| Setting { key, value, origin })
+                .collect(),
+            next: None,
         }
-        text
     }
 }
 

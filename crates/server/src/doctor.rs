@@ -4,35 +4,9 @@ use crate::{
     app::{self, App, Options},
     config::{Config, Sources},
 };
+use maestria_api::meta::{DoctorLine, Level};
 use maestria_kernel::At;
-use serde::Serialize;
 use std::path::Path;
-
-/// How bad a finding is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[schemars(rename = "DoctorLevel")]
-pub enum Level {
-    /// Works.
-    Ok,
-    /// Works, but not as well as it could; or is not there and not needed.
-    Warn,
-    /// Maestria cannot do its job.
-    Fail,
-}
-
-/// One finding.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct DoctorLine {
-    /// How bad it is.
-    pub level: Level,
-    /// What was looked at.
-    pub what: String,
-    /// What was found.
-    pub detail: String,
-    /// What to do.
-    pub fix: Option<String>,
-}
 
 fn line(level: Level, what: &str, detail: impl Into<String>, fix: Option<&str>) -> DoctorLine {
     DoctorLine {

@@ -4,10 +4,12 @@
 mod in_house;
 pub mod lessons;
 mod owner;
+mod told;
 pub mod vault;
 pub(crate) mod way;
 
 pub use in_house::InHouse;
+pub use told::{RouteError, budgets, models, route};
 
 use crate::{
     app::{AppError, Options, now},

@@ -5,6 +5,7 @@
 
 mod access;
 mod ask;
+mod audit;
 mod contract;
 mod conversation;
 mod decisions;
@@ -17,6 +18,7 @@ mod keys;
 mod machine;
 mod metrics;
 mod money;
+mod near;
 mod operations;
 mod problem;
 mod reply;
@@ -32,7 +34,8 @@ mod websocket;
 mod workers;
 
 pub use access::{Access, AccessError, Issued, Revoked};
-pub use server::{ListenError, Place, Server, running};
+pub use near::{own_token, running};
+pub use server::{ListenError, Place, Server};
 pub use tls::TlsError;
 
 use crate::{

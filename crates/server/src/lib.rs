@@ -12,14 +12,15 @@ mod histogram;
 mod host;
 pub mod http;
 mod recordings;
+pub mod rules;
 mod stream;
 mod telemetry;
 
 pub use app::{
-    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository, trust_book,
+    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, named, now, start_repository, trust_book,
 };
 pub use config::{Config, ConfigError, Sources, Workflows};
-pub use doctor::{DoctorLine, Level, doctor};
+pub use doctor::doctor;
 pub use host::Hosting;
 pub use maestria_agents::trust;
 pub use maestria_engine::{EngineError, Leave, Patience};

@@ -124,6 +124,8 @@ impl NativeWorker {
         {
             return outcome;
         }
+        // Who hears that it has started may stop it at once.
+        let leash = self.leash(job.task.id).await;
         observer.observe(Event::TaskStarted {
             task: job.task.id,
             attempt: job.attempt,
@@ -132,14 +134,15 @@ impl NativeWorker {
             contained: "in process".to_owned(),
             limits: Vec::new(),
         });
-        let outcome = self.work(job, observer).await;
+        let outcome = self.work(job, &leash, observer).await;
+        self.leashes.lock().await.remove(&job.task.id);
         if let Err(error) = report::write(&folder, &outcome) {
             tracing::warn!(%error, "the attempt's report could not be kept");
         }
         outcome
     }
 
-    async fn work(&self, job: &TaskJob, observer: &dyn Observer) -> Outcome {
+    async fn work(&self, job: &TaskJob, leash: &Leash, observer: &dyn Observer) -> Outcome {
         let policy: Policy = match Policy::in_force(self.policy.as_deref(), Path::new(&job.request.target)) {
             Ok(policy) => policy,
             Err(why) => {
@@ -152,7 +155,6 @@ impl NativeWorker {
             Ok(sight) => sight,
             Err(why) => return Outcome::bare(Verdict::NotStarted, why),
         };
-        let leash = self.leash(job.task.id).await;
         let read_only = !job.task.kind.edits();
         let mut bench = Bench {
             task: job.task.id,
@@ -161,7 +163,7 @@ impl NativeWorker {
             home: Path::new(&job.request.workspace).join("home"),
             read_only,
             policy: &policy,
-            leash: &leash,
+            leash,
             observer,
             commands: Vec::new(),
             denials: Vec::new(),
@@ -185,7 +187,6 @@ impl NativeWorker {
             },
         };
         let ended = partner.converse(&mut bench, &offered(read_only), prompt(job)).await;
-        self.leashes.lock().await.remove(&job.task.id);
         let (commands, denials) = (bench.commands, bench.denials);
         let outcome = judge(job, ended, &commands, denials).await;
         for file in outcome

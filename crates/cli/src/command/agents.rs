@@ -6,11 +6,10 @@ use std::path::Path;
 
 pub(super) async fn execute(context: &Context, verb: Option<Agents>) -> Done {
     match verb {
-        None => list(context, false),
-        Some(Agents::List(output)) => list(context, output.json),
+        None => list(context, false).await,
+        Some(Agents::List(output)) => list(context, output.json).await,
         Some(Agents::Probe(output)) => {
-            let app = context.app().await?;
-            let agents = app.engine.ports().agents.probe(&[]).await;
+            let agents = context.place()?.probe().await?;
             if output.json {
                 return print_json(&agents);
             }
@@ -33,14 +32,13 @@ pub(super) async fn execute(context: &Context, verb: Option<Agents>) -> Done {
     }
 }
 
-fn list(context: &Context, json: bool) -> Done {
-    let config = context.config()?;
-    let names = maestria_server::configured_agents(&config);
+async fn list(context: &Context, json: bool) -> Done {
+    let names = context.place()?.agents().await?;
     if json {
         return print_json(&names);
     }
     for (name, how) in &names {
-        println!("{name:<20} {how}");
+        println!("{:<20} {}", render::clean(name), render::clean(how));
     }
     eprintln!("`maestria agents probe` starts each one and says whether it can work");
     Ok(Exit::Ok)

@@ -3,10 +3,7 @@
 use super::{Context, Done, Failure, lists::print_json};
 use crate::exit::Exit;
 use clap::Subcommand;
-use maestria_server::{
-    audit,
-    sandbox::audit::{Audit, Entry},
-};
+use maestria_api::audit::{AuditLine, Checked};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
@@ -14,7 +11,7 @@ pub(crate) enum Verb {
     Tail {
         /// How many.
         #[arg(long, short = 'n', default_value_t = 20)]
-        lines: usize,
+        lines: u32,
     },
     /// Check every seal: finds what was changed, dropped, moved or cut. Exit code 0 when the trail is whole.
     Verify {
@@ -26,14 +23,14 @@ pub(crate) enum Verb {
     Export,
 }
 
-pub(super) fn execute(context: &Context, verb: Option<&Verb>) -> Done {
-    let trail = audit::trail(&context.config()?.store);
+pub(super) async fn execute(context: &Context, verb: Option<&Verb>) -> Done {
+    let place = context.place()?;
     match verb {
-        None => tail(&trail, 20),
-        Some(Verb::Tail { lines }) => tail(&trail, *lines),
-        Some(Verb::Verify { json }) => verify(&trail, *json),
+        None => tail(&place.audited(20).await?),
+        Some(Verb::Tail { lines }) => tail(&place.audited(*lines).await?),
+        Some(Verb::Verify { json }) => verify(&place.check_trail().await?, *json),
         Some(Verb::Export) => {
-            for line in trail.lines()? {
+            for line in place.trail().await? {
                 println!("{line}");
             }
             Ok(Exit::Ok)
@@ -41,14 +38,8 @@ pub(super) fn execute(context: &Context, verb: Option<&Verb>) -> Done {
     }
 }
 
-fn tail(trail: &Audit, count: usize) -> Done {
-    let lines = trail.lines()?;
-    for line in lines.iter().skip(lines.len().saturating_sub(count)) {
-        println!(
-            "{}",
-            shown(line).unwrap_or_else(|| "an entry that cannot be read".to_owned())
-        );
-    }
+fn tail(lines: &[AuditLine]) -> Done {
+    lines.iter().for_each(|line| println!("{}", shown(line)));
     if lines.is_empty() {
         println!("nothing has happened yet");
     }
@@ -56,38 +47,39 @@ fn tail(trail: &Audit, count: usize) -> Done {
 }
 
 /// One entry for people, without what could drive a terminal.
-fn shown(line: &str) -> Option<String> {
-    let line: serde_json::Value = serde_json::from_str(line).ok()?;
-    let entry: Entry = serde_json::from_value(line.get("entry")?.clone()).ok()?;
-    let record = entry.record;
-    let mut text = format!("{:>6}  {}  {}: {}", entry.seq, record.run, record.who, record.what);
-    for (name, value) in [("", &record.decision), ("rule", &record.rule), ("in", &record.layers)] {
+fn shown(line: &AuditLine) -> String {
+    let mut text = format!("{:>6}  {}  {}: {}", line.seq, line.run, line.who, line.what);
+    for (name, value) in [("", &line.decision), ("rule", &line.rule), ("in", &line.layers)] {
         if let Some(value) = value {
             text.push_str(&format!(", {name} {value}").replace(",  ", ", "));
         }
     }
-    if let Some(hash) = &record.argv_sha256 {
+    if let Some(hash) = &line.argv_sha256 {
         text.push_str(&format!(", command {}", hash.get(..12).unwrap_or(hash)));
     }
-    Some(text.chars().map(|c| if c.is_control() { '?' } else { c }).collect())
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
-fn verify(trail: &Audit, json: bool) -> Done {
-    match trail.verify() {
-        Ok(whole) if json => {
-            print_json(&whole)?;
+fn verify(checked: &Checked, json: bool) -> Done {
+    if json {
+        print_json(checked)?;
+        return Ok(if checked.whole { Exit::Ok } else { Exit::User });
+    }
+    match checked {
+        Checked {
+            whole: true,
+            entries: Some(entries),
+            last: Some(last),
+            ..
+        } => {
+            println!("whole: {entries} entries, last seal {last}");
             Ok(Exit::Ok)
         }
-        Ok(whole) => {
-            println!("whole: {} entries, last seal {}", whole.entries, whole.last);
-            Ok(Exit::Ok)
-        }
-        Err(broken) if json => {
-            print_json(&broken)?;
-            Ok(Exit::User)
-        }
-        Err(broken) => Err(Failure::user(
-            broken.to_string(),
+        broken => Err(Failure::user(
+            broken
+                .detail
+                .clone()
+                .unwrap_or_else(|| "the trail is not whole".to_owned()),
             "keep the folder as it is, and compare it with a backup or an export",
         )),
     }

@@ -1,13 +1,10 @@
 //! `maestria budget`: what may be spent, and what is.
 
-use super::{Context, Done, Failure, now};
+use super::{Context, Done, Failure};
 use crate::{exit::Exit, render};
 use clap::Subcommand;
-use maestria_kernel::{
-    Cost,
-    ledger::{Balance, Scope},
-};
-use maestria_server::{config::set, gateway::books};
+use maestria_kernel::{Cost, ledger::Balance};
+use maestria_server::config::set;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Budget {
@@ -52,10 +49,9 @@ pub(super) async fn execute(context: &Context, verb: Option<&Budget>) -> Done {
         println!("{dollars} a {scope}, from the next start of a gateway or run on");
         return Ok(Exit::Ok);
     }
-    let config = context.config()?;
-    let balances = books(&config).await?.balances(Scope::Day.day(now())).await?;
+    let budgets = context.place()?.budgets().await?;
     if matches!(verb, Some(Budget::Alerts)) {
-        let alerted: Vec<Vec<String>> = balances.iter().filter(|b| b.alerted).map(row).collect();
+        let alerted: Vec<Vec<String>> = budgets.balances.iter().filter(|b| b.alerted).map(row).collect();
         if alerted.is_empty() {
             println!("no scope has passed its alert today");
         } else {
@@ -63,18 +59,17 @@ pub(super) async fn execute(context: &Context, verb: Option<&Budget>) -> Done {
         }
         return Ok(Exit::Ok);
     }
-    let budget = &config.gateway.budget;
     let limit = |limit: Option<Cost>| limit.map_or_else(|| "no limit".to_owned(), |l| l.to_string());
-    println!("day      {}", limit(budget.day));
-    println!("run      {}", limit(budget.run));
-    println!("task     {}", limit(budget.task));
-    println!("client   {} a day, unless the key has its own", limit(budget.client));
-    println!("project  {} a day", limit(budget.project));
-    println!("model    {} a day", limit(budget.model));
-    println!("alert at {} %", budget.alert_percent);
-    if !balances.is_empty() {
+    println!("day      {}", limit(budgets.day));
+    println!("run      {}", limit(budgets.run));
+    println!("task     {}", limit(budgets.task));
+    println!("client   {} a day, unless the key has its own", limit(budgets.client));
+    println!("project  {} a day", limit(budgets.project));
+    println!("model    {} a day", limit(budgets.model));
+    println!("alert at {} %", budgets.alert_percent);
+    if !budgets.balances.is_empty() {
         let mut rows = vec![["scope", "spent", "held", ""].map(str::to_owned).to_vec()];
-        rows.extend(balances.iter().map(row));
+        rows.extend(budgets.balances.iter().map(row));
         println!("\n{}", render::columns(&rows));
     }
     Ok(Exit::Ok)

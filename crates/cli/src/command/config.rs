@@ -4,11 +4,11 @@ use super::{Context, Done, Failure};
 use crate::{args, exit::Exit};
 use maestria_server::Config;
 
-pub(super) fn execute(context: &Context, verb: &args::Config) -> Done {
+pub(super) async fn execute(context: &Context, verb: &args::Config) -> Done {
     match verb {
         args::Config::Init { force } => init(context, *force),
         args::Config::Show { origin } => {
-            println!("{}", context.config()?.show(*origin));
+            println!("{}", context.place()?.settings().await?.to_toml(*origin));
             Ok(Exit::Ok)
         }
         args::Config::Check => {

@@ -1,55 +1,59 @@
 //! What people do with a run after they started it.
 
-use super::{Context, Done, Failure, by, drive::drive, find};
+use super::{Context, Done, Failure, drive::drive};
 use crate::{
     args::{Face, Which},
     exit::Exit,
+    place::Place,
+    render,
 };
-use maestria_kernel::{Command, Event, RunId, TaskKey, state::RunState};
-use maestria_server::{App, EngineError, Leave, Patience};
-use tokio::sync::watch;
+use maestria_api::client::Act;
+use maestria_kernel::{Event, Run, TaskKey, review::Review, state::RunState};
 
 pub(super) async fn pause(context: &Context, which: &Which) -> Done {
-    let app = context.app().await?;
-    let run = find(&app, &which.run).await?;
-    app.engine.send(run, Command::Pause { by: by() }).await?;
+    let place = context.place()?;
+    let run = place.find(&which.run).await?;
+    place.act(run, Act::Pause).await?;
     eprintln!("{} is paused; `maestria resume {}` goes on", run, run.short());
     Ok(Exit::Ok)
 }
 
 pub(super) async fn resume(context: &Context, face: &Face) -> Done {
-    let app = context.app().await?;
-    let run = if face.run == "last" {
-        app.last_unfinished().await?
+    let place = context.place()?;
+    let unfinished = if face.run == "last" {
+        place.last_unfinished().await?
     } else {
         None
     };
-    let run = match run {
+    let id = match unfinished {
         Some(run) => run,
-        None => find(&app, &face.run).await?,
+        None => place.find(&face.run).await?,
     };
-    let state = app.engine.load(run).await?.state;
-    match state {
-        RunState::Paused(_) => app.engine.send(run, Command::Resume { by: by() }).await?,
-        RunState::Completed | RunState::Failed | RunState::Aborted => {
-            let hint =
-                "`maestria retry` starts what was left undone again; `maestria rerun --from TASK` does it all again";
-            let owed = app.engine.store().owed(run).await?;
-            if owed.is_empty() {
-                return Err(Failure::user(
-                    format!("{run} is {state}; there is nothing to resume"),
-                    hint,
-                ));
-            }
-        }
-        RunState::Active(_) | RunState::Escalated(_) | RunState::Aborting => {}
+    let run = place.load(id).await?;
+    if run.state.is_finished() && !owes(&place, &run).await? {
+        return Err(Failure::user(
+            format!("{id} is {}; there is nothing to resume", run.state),
+            "`maestria retry` starts what was left undone again; `maestria rerun --from TASK` does it all again",
+        ));
     }
-    drive_here_or_there(context, &app, run, face).await
+    // A server begins to drive what nobody drives; here that is done next.
+    if matches!(run.state, RunState::Paused(_)) || matches!(place, Place::There(_)) {
+        place.act(id, Act::Resume).await?;
+    }
+    drive_here_or_there(context, &place, run, face).await
 }
 
-/// Drives a run in this process, unless another one does so already.
-async fn drive_here_or_there(context: &Context, app: &App, run: RunId, face: &Face) -> Done {
-    match drive(context, app, run, &face.manner).await {
+/// Whether a finished run still has something to be done, which a server does by itself.
+async fn owes(place: &Place, run: &Run) -> Result<bool, Failure> {
+    match place {
+        Place::Here(here) => Ok(!here.app().await?.engine.store().owed(run.id).await?.is_empty()),
+        Place::There(_) => Ok(false),
+    }
+}
+
+/// Goes on with a run from where it was before it was acted on, unless another process of this machine drives it.
+async fn drive_here_or_there(context: &Context, place: &Place, run: Run, face: &Face) -> Done {
+    match drive(context, place, run, &face.manner).await {
         Err(failure) if failure.what.contains("being driven by another") => {
             eprintln!("{}; it goes on there", failure.what);
             Ok(Exit::Ok)
@@ -59,117 +63,104 @@ async fn drive_here_or_there(context: &Context, app: &App, run: RunId, face: &Fa
 }
 
 pub(super) async fn abort(context: &Context, which: &Which, because: String) -> Done {
-    let app = context.app().await?;
-    let run = find(&app, &which.run).await?;
-    app.engine.send(run, Command::Abort { by: by(), because }).await?;
-    settle(&app, run).await?;
+    let place = context.place()?;
+    let run = place.load(place.find(&which.run).await?).await?;
+    place.act(run.id, Act::Abort { because }).await?;
+    let is_over = |event: &Event| matches!(event, Event::RunTransitioned { to, .. } if to.is_finished());
+    place.outcome(run.id, run.seq, is_over).await?;
     eprintln!(
-        "{run} is aborted; its work so far stays on its branches until `maestria discard {}`",
-        run.short()
+        "{} is aborted; its work so far stays on its branches until `maestria discard {}`",
+        run.id,
+        run.id.short()
     );
     Ok(Exit::Ok)
 }
 
-/// Performs what a command owes, when nobody else does.
-async fn settle(app: &App, run: RunId) -> Result<(), Failure> {
-    let (_stay, leave) = watch::channel(Leave::No);
-    match app.engine.drive(run, Patience::Leave, leave).await {
-        Ok(_) | Err(EngineError::Lease(_)) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
 pub(super) async fn retry(context: &Context, face: &Face) -> Done {
-    let app = context.app().await?;
-    let run = find(&app, &face.run).await?;
-    app.engine.send(run, Command::Retry { by: by() }).await?;
-    drive_here_or_there(context, &app, run, face).await
+    let place = context.place()?;
+    let run = place.load(place.find(&face.run).await?).await?;
+    place.act(run.id, Act::Retry).await?;
+    drive_here_or_there(context, &place, run, face).await
 }
 
 pub(super) async fn rerun(context: &Context, face: &Face, from: &str) -> Done {
-    let app = context.app().await?;
-    let run = find(&app, &face.run).await?;
-    let loaded = app.engine.load(run).await?;
+    let place = context.place()?;
+    let run = place.load(place.find(&face.run).await?).await?;
     let key = TaskKey::new(from.to_uppercase());
-    let Some(task) = loaded.by_key(&key) else {
-        let keys: Vec<_> = loaded.ordered().iter().map(|t| t.plan.key.to_string()).collect();
+    let Some(task) = run.by_key(&key) else {
+        let keys: Vec<_> = run.ordered().iter().map(|t| t.plan.key.to_string()).collect();
         return Err(Failure::user(
-            format!("{run} has no task {from}"),
+            format!("{} has no task {from}", run.id),
             format!("it has {}", keys.join(", ")),
         ));
     };
-    app.engine
-        .send(
-            run,
-            Command::Rerun {
-                from: task.plan.id,
-                by: by(),
-            },
-        )
-        .await?;
-    drive_here_or_there(context, &app, run, face).await
+    let from = task.plan.id;
+    place.act(run.id, Act::Rerun { from }).await?;
+    drive_here_or_there(context, &place, run, face).await
 }
 
 pub(super) async fn review(context: &Context, face: &Face) -> Done {
-    let app = context.app().await?;
-    let run = find(&app, &face.run).await?;
-    app.engine.send(run, Command::RequestReview { by: by() }).await?;
-    settle(&app, run).await?;
-    let loaded = app.engine.load(run).await?;
-    if let Some(review) = loaded.reviews.last() {
-        match &review.opinion {
-            Some(opinion) => {
-                let verdict = opinion
-                    .verdict
-                    .map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
-                println!(
-                    "{} by {}: {}",
-                    verdict,
-                    review.reviewer,
-                    crate::render::clean(&opinion.text)
-                );
-                opinion
-                    .findings
-                    .iter()
-                    .for_each(|f| println!("  {}", crate::render::clean(&f.to_string())));
-            }
-            None => eprintln!(
-                "{} is asked; the answer will be in `maestria show {}`",
-                review.reviewer,
-                run.short()
-            ),
-        }
+    let place = context.place()?;
+    let run = place.load(place.find(&face.run).await?).await?;
+    place.act(run.id, Act::Review).await?;
+    // It comes with an opinion, or with a state in which nobody gives one any more.
+    let is_over = |event: &Event| match event {
+        Event::ReviewReceived { .. } => true,
+        Event::RunTransitioned { to, .. } => !matches!(to, RunState::Active(_)),
+        _ => false,
+    };
+    place.outcome(run.id, run.seq, is_over).await?;
+    if let Some(review) = place.load(run.id).await?.reviews.last() {
+        tell(review, &run);
     }
     Ok(Exit::Ok)
 }
 
+fn tell(review: &Review, run: &Run) {
+    let Some(opinion) = &review.opinion else {
+        eprintln!(
+            "{} is asked; the answer will be in `maestria show {}`",
+            review.reviewer,
+            run.id.short()
+        );
+        return;
+    };
+    let verdict = opinion
+        .verdict
+        .map_or_else(|| "no verdict".to_owned(), |v| v.to_string());
+    println!("{} by {}: {}", verdict, review.reviewer, render::clean(&opinion.text));
+    let findings = opinion.findings.iter();
+    findings.for_each(|finding| println!("  {}", render::clean(&finding.to_string())));
+}
+
 pub(super) async fn apply(context: &Context, which: &Which) -> Done {
-    let app = context.app().await?;
-    let run = find(&app, &which.run).await?;
-    let before = app.engine.load(run).await?.seq;
-    app.engine.send(run, Command::Apply { by: by() }).await?;
-    settle(&app, run).await?;
-    for stored in app.engine.store().events(run, before, 1000).await? {
-        match stored.event {
-            Event::RunApplied { how, .. } => {
-                println!("{how}");
-                return Ok(Exit::Ok);
-            }
-            Event::RunNotApplied { because } => return Err(Failure::user(because, "")),
-            _ => {}
+    let place = context.place()?;
+    let run = place.load(place.find(&which.run).await?).await?;
+    place.act(run.id, Act::Apply).await?;
+    let is_over = |event: &Event| matches!(event, Event::RunApplied { .. } | Event::RunNotApplied { .. });
+    match place.outcome(run.id, run.seq, is_over).await? {
+        Some(Event::RunApplied { how, .. }) => {
+            println!("{how}");
+            Ok(Exit::Ok)
         }
+        Some(Event::RunNotApplied { because }) => Err(Failure::user(because, "")),
+        _ => Err(Failure::user(
+            format!("{} is being applied by another maestria", run.id),
+            format!("see `maestria show {}`", run.id.short()),
+        )),
     }
-    Err(Failure::user(
-        format!("{run} is being applied by another maestria"),
-        format!("see `maestria show {}`", run.short()),
-    ))
 }
 
 pub(super) async fn discard(context: &Context, which: &Which) -> Done {
-    let app = context.app().await?;
-    let run = find(&app, &which.run).await?;
-    app.engine.send(run, Command::Discard { by: by() }).await?;
-    settle(&app, run).await?;
-    eprintln!("{run}: branches and worktrees are removed; the session's documents stay");
+    let place = context.place()?;
+    let run = place.load(place.find(&which.run).await?).await?;
+    place.act(run.id, Act::Discard).await?;
+    place
+        .outcome(run.id, run.seq, |event| matches!(event, Event::RunDiscarded))
+        .await?;
+    eprintln!(
+        "{}: branches and worktrees are removed; the session's documents stay",
+        run.id
+    );
     Ok(Exit::Ok)
 }

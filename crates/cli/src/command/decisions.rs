@@ -1,22 +1,21 @@
 //! `maestria decisions`: questions that wait for a person.
 
-use super::{Context, Done, Failure, by, lists::print_json};
-use crate::{args::Decisions, exit::Exit, render};
-use maestria_kernel::{Command, Run, decision::Decision};
-use maestria_server::App;
+use super::{Context, Done, Failure, lists::print_json};
+use crate::{args::Decisions, exit::Exit, place::Place, render};
+use maestria_kernel::{RunId, decision::Decision};
 
 pub(super) async fn execute(context: &Context, verb: Option<Decisions>) -> Done {
-    let app = context.app().await?;
+    let place = context.place()?;
     match verb {
-        None => list(context, &app, false).await,
-        Some(Decisions::List(output)) => list(context, &app, output.json).await,
+        None => list(context, &place, false).await,
+        Some(Decisions::List(output)) => list(context, &place, output.json).await,
         Some(Decisions::Show { id }) => {
-            let (run, decision) = find(&app, &id).await?;
-            println!("{}", render::decision(&decision, &run, context.paint));
+            let (run, decision) = find(&place, &id).await?;
+            println!("{}", render::decision(&decision, run, context.paint));
             Ok(Exit::Ok)
         }
         Some(Decisions::Approve { id, option, because }) => {
-            let (run, decision) = find(&app, &id).await?;
+            let (run, decision) = find(&place, &id).await?;
             let choice = match &option {
                 None => None,
                 Some(word) => Some(
@@ -31,45 +30,28 @@ pub(super) async fn execute(context: &Context, verb: Option<Decisions>) -> Done 
                         })?,
                 ),
             };
-            answer(
-                &app,
-                &run,
-                Command::Answer {
-                    decision: decision.id,
-                    choice,
-                    approve: true,
-                    by: by(),
-                    because,
-                },
-            )
-            .await
+            let goes_on = place.answer(run, decision.id, choice, true, because).await?;
+            tell(run, goes_on)
         }
         Some(Decisions::Deny { id, because }) => {
-            let (run, decision) = find(&app, &id).await?;
-            let command = Command::Answer {
-                decision: decision.id,
-                choice: None,
-                approve: false,
-                by: by(),
-                because,
-            };
-            answer(&app, &run, command).await
+            let (run, decision) = find(&place, &id).await?;
+            let goes_on = place.answer(run, decision.id, None, false, because).await?;
+            tell(run, goes_on)
         }
     }
 }
 
-async fn answer(app: &App, run: &Run, command: Command) -> Done {
-    app.engine.send(run.id, command).await?;
-    if app.is_driven(run.id) {
-        eprintln!("answered; {} goes on", run.id);
+fn tell(run: RunId, goes_on: bool) -> Done {
+    if goes_on {
+        eprintln!("answered; {run} goes on");
     } else {
-        eprintln!("answered; `maestria resume {}` goes on", run.id.short());
+        eprintln!("answered; `maestria resume {}` goes on", run.short());
     }
     Ok(Exit::Ok)
 }
 
-async fn list(context: &Context, app: &App, json: bool) -> Done {
-    let open = app.open_decisions().await?;
+async fn list(context: &Context, place: &Place, json: bool) -> Done {
+    let open = place.open_decisions().await?;
     if json {
         let all: Vec<_> = open.iter().map(|(_, decision)| decision).collect();
         return print_json(&all);
@@ -78,13 +60,13 @@ async fn list(context: &Context, app: &App, json: bool) -> Done {
         eprintln!("no decision waits");
     }
     for (run, decision) in &open {
-        println!("{}\n", render::decision(decision, run, context.paint));
+        println!("{}\n", render::decision(decision, *run, context.paint));
     }
     Ok(Exit::Ok)
 }
 
-async fn find(app: &App, given: &str) -> Result<(Run, Decision), Failure> {
-    let open = app.open_decisions().await?;
+async fn find(place: &Place, given: &str) -> Result<(RunId, Decision), Failure> {
+    let open = place.open_decisions().await?;
     let matches =
         |d: &Decision| d.id.to_string() == given || d.id.to_string().ends_with(given.trim_start_matches("dec_"));
     let mut found: Vec<_> = open.into_iter().filter(|(_, d)| matches(d)).collect();

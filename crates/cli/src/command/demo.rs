@@ -1,7 +1,15 @@
 //! `maestria demo`: the whole job on a sample repository, with scripted models and everything else real.
 
-use super::{Context, Done, Failure, by, drive::drive, serve};
-use crate::{args, render};
+use super::{
+    Context, Done, Failure, by,
+    drive::{at_its_beginning, drive},
+    serve,
+};
+use crate::{
+    args,
+    place::{self, Here, Place},
+    render,
+};
 use maestria_kernel::AgentName;
 use maestria_server::{
     Options, ScriptedProvider, Wish,
@@ -25,7 +33,7 @@ const SAMPLE: [(&str, &str); 4] = [
 const PLAYBOOK: &str = include_str!("../../demo/playbook.toml");
 
 /// The scripted models of the demo.
-pub(super) fn providers() -> Vec<ScriptedProvider> {
+pub(crate) fn providers() -> Vec<ScriptedProvider> {
     let provider = |name: &str, reviews| ScriptedProvider {
         name: name.to_owned(),
         script: PLAYBOOK.to_owned(),
@@ -37,7 +45,7 @@ pub(super) fn providers() -> Vec<ScriptedProvider> {
 pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
     let mut config = context.config()?;
     config.sandbox = as_strict_as_possible(config.sandbox).await;
-    let app = context.app_of(config, Options::default()).await?;
+    let app = Arc::new(place::open(config, Options::default()).await?);
     let folder = match args.workspace {
         Some(folder) => folder,
         None => app.config.workspaces.join(format!("demo-{}", app.new_run().short())),
@@ -59,9 +67,10 @@ pub(super) async fn execute(context: &Context, args: args::Demo) -> Done {
         by: by(),
     };
     let run = app.engine.submit(app.request(wish)?).await?;
-    let app = Arc::new(app);
+    let place = Place::Here(Here::opened(context.sources.clone(), app.clone()));
     let beside = serve::beside(context, &app, args.beside, run).await;
-    let done = drive(context, &app, run, &args.manner).await;
+    let born = at_its_beginning(&place, run).await?;
+    let done = drive(context, &place, born, &args.manner).await;
     if std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !args.manner.jsonl {
         beside.stay().await;
     }

@@ -2,10 +2,10 @@
 
 use super::{Context, Done, lists::print_json};
 use crate::{exit::Exit, render};
-use maestria_server::{Level, doctor};
+use maestria_api::meta::Level;
 
 pub(super) async fn execute(context: &Context, json: bool) -> Done {
-    let lines = doctor(&context.sources).await;
+    let lines = context.place()?.doctor().await?;
     let failed = lines.iter().any(|l| l.level == Level::Fail);
     if json {
         print_json(&lines)?;

@@ -1,13 +1,11 @@
 //! Looking at runs.
 
-use super::{Context, Done, Failure, find, now};
-use crate::{args::Which, exit::Exit, out, render};
-use maestria_kernel::{Seq, TaskKey};
-use std::time::Duration;
+use super::{Context, Done, Failure, now};
+use crate::{args::Which, exit::Exit, render};
+use maestria_kernel::TaskKey;
 
 pub(super) async fn runs(context: &Context, json: bool) -> Done {
-    let app = context.app().await?;
-    let rows = app.engine.store().runs().await?;
+    let rows = context.place()?.runs().await?;
     if json {
         return print_json(&rows);
     }
@@ -16,8 +14,8 @@ pub(super) async fn runs(context: &Context, json: bool) -> Done {
 }
 
 pub(super) async fn show(context: &Context, which: &Which) -> Done {
-    let app = context.app().await?;
-    let run = app.engine.load(find(&app, &which.run).await?).await?;
+    let place = context.place()?;
+    let run = place.load(place.find(&which.run).await?).await?;
     if which.output.json {
         return print_json(&run);
     }
@@ -25,34 +23,9 @@ pub(super) async fn show(context: &Context, which: &Which) -> Done {
     Ok(Exit::Ok)
 }
 
-pub(super) async fn events(context: &Context, which: &Which, follow: bool) -> Done {
-    let app = context.app().await?;
-    let id = find(&app, &which.run).await?;
-    let store = app.engine.store();
-    let mut after = Seq::default();
-    loop {
-        let page = store.events(id, after, 4096).await?;
-        for stored in &page {
-            after = stored.seq;
-            println!("{}", render::json_line(id, stored));
-        }
-        // When the reader has gone, it has seen enough.
-        if out::is_broken() {
-            return Ok(Exit::Ok);
-        }
-        let ended = || async { Ok::<_, Failure>(app.engine.load(id).await?.state.is_finished()) };
-        if page.is_empty() && (!follow || ended().await?) {
-            return Ok(Exit::Ok);
-        }
-        if page.is_empty() {
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-}
-
 pub(super) async fn diff(context: &Context, which: &Which, task: Option<String>) -> Done {
-    let app = context.app().await?;
-    let run = app.engine.load(find(&app, &which.run).await?).await?;
+    let place = context.place()?;
+    let run = place.load(place.find(&which.run).await?).await?;
     let task = match task {
         None => None,
         Some(key) => {
@@ -60,12 +33,12 @@ pub(super) async fn diff(context: &Context, which: &Which, task: Option<String>)
             Some(known.ok_or_else(|| Failure::user(format!("{} has no task {key}", run.id), "see `maestria show`"))?)
         }
     };
-    let repository = &app.engine.ports().repository;
-    let text = repository
-        .diff(&run, task)
-        .await
-        .map_err(|e| Failure::user(e.what, e.hint))?;
-    println!("{text}");
+    let text = place.diff(&run, task).await?;
+    if text.is_empty() {
+        eprintln!("nothing is changed");
+    } else {
+        println!("{text}");
+    }
     Ok(Exit::Ok)
 }
 

@@ -3,12 +3,11 @@
 use super::{Context, Done, Failure};
 use crate::{exit::Exit, render};
 use clap::{Args as ClapArgs, Subcommand};
-use maestria_server::{
-    Config,
-    gateway::{
-        Catalogue, Model, catalogue,
-        lessons::{self, Difficulty, Trained, Weights},
-    },
+use maestria_api::money;
+use maestria_kernel::{Cost, Tokens};
+use maestria_server::gateway::{
+    Catalogue, Model, catalogue,
+    lessons::{self, Difficulty, Trained, Weights},
 };
 use std::path::PathBuf;
 
@@ -37,30 +36,33 @@ pub(crate) struct Train {
 
 const HEAD: [&str; 8] = ["model", "input", "cached", "written", "output", "context", "can", ""];
 
-pub(super) fn execute(context: &Context, verb: Option<&Models>) -> Done {
-    let config = context.config()?;
-    let catalogue = catalogue(&config)?;
-    if matches!(verb, Some(Models::Prices)) {
-        prices(&catalogue);
-    } else {
-        list(&config, &catalogue);
+pub(super) async fn execute(context: &Context, verb: Option<&Models>) -> Done {
+    match verb {
+        None | Some(Models::List) => list(&context.place()?.models().await?),
+        Some(Models::Prices) => prices(&catalogue(&context.config()?)?),
+        Some(Models::Train(args)) => return train(context, args).await,
     }
     Ok(Exit::Ok)
 }
 
-fn list(config: &Config, catalogue: &Catalogue) {
+fn list(models: &money::Models) {
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
-    for (name, table) in &config.providers {
-        for model in &table.models {
-            let known = catalogue.model(model);
-            let note = match (table.local, known.listed) {
-                (true, _) => "local: free",
-                (false, true) => "",
-                (false, false) => "not in the catalogue: default price",
-            };
-            rows.push(row(format!("{name}/{model}"), &known, note));
-        }
-    }
+    let configured = models.items.iter().filter(|model| model.configured);
+    rows.extend(configured.map(|model| {
+        let note = match (model.local, model.listed) {
+            (true, _) => "local: free",
+            (false, true) => "",
+            (false, false) => "not in the catalogue: default price",
+        };
+        let price = [
+            model.price.input,
+            model.price.cached,
+            model.price.written,
+            model.price.output,
+        ];
+        let can = [("tools", model.tools), ("vision", model.vision), ("json", model.json)];
+        row(&model.model, price, model.context, can, note)
+    }));
     if rows.len() == 1 {
         println!(
             "no model is configured; `maestria config init` writes a file with an example, `maestria models prices` shows \
@@ -68,43 +70,42 @@ fn list(config: &Config, catalogue: &Catalogue) {
         );
         return;
     }
-    let routes = config.gateway.routes.keys();
-    let mut names: Vec<String> = routes
-        .map(|r| if r == "default" { "auto".to_owned() } else { r.clone() })
-        .collect();
-    if !names.iter().any(|name| name == "auto") {
-        names.push("auto".to_owned());
-    }
     println!("{}", render::columns(&rows));
-    println!("\nroutes: {}", names.join(", "));
+    println!("\nroutes: {}", models.routes.join(", "));
 }
 
 fn prices(catalogue: &Catalogue) {
     let mut rows = vec![HEAD.map(str::to_owned).to_vec()];
     let mut all = catalogue.all().to_vec();
     all.sort_by(|a, b| a.0.cmp(&b.0));
-    rows.extend(all.iter().map(|(prefix, model)| row(format!("{prefix}*"), model, "")));
-    rows.push(row("any other".to_owned(), &catalogue.model(""), "default"));
+    rows.extend(
+        all.iter()
+            .map(|(prefix, model)| known(&format!("{prefix}*"), model, "")),
+    );
+    rows.push(known("any other", &catalogue.model(""), "default"));
     println!("{}", render::columns(&rows));
 }
 
-fn row(name: String, model: &Model, note: &str) -> Vec<String> {
-    let price = model.price;
+fn known(name: &str, model: &Model, note: &str) -> Vec<String> {
+    let price = [
+        model.price.input,
+        model.price.cached,
+        model.price.written,
+        model.price.output,
+    ];
     let can = [("tools", model.tools), ("vision", model.vision), ("json", model.json)];
-    let can: Vec<&str> = can.iter().filter(|(_, able)| *able).map(|(name, _)| *name).collect();
-    vec![
-        name,
-        price.input.to_string(),
-        price.cached.to_string(),
-        price.written.to_string(),
-        price.output.to_string(),
-        maestria_kernel::Tokens(model.context).to_string(),
-        can.join(" "),
-        note.to_owned(),
-    ]
+    row(name, price, model.context, can, note)
 }
 
-pub(super) async fn train(context: &Context, args: &Train) -> Done {
+fn row(name: &str, price: [Cost; 4], context: u64, can: [(&str, bool); 3], note: &str) -> Vec<String> {
+    let can: Vec<&str> = can.iter().filter(|(_, able)| *able).map(|(name, _)| *name).collect();
+    let mut row = vec![name.to_owned()];
+    row.extend(price.map(|cost| cost.to_string()));
+    row.extend([Tokens(context).to_string(), can.join(" "), note.to_owned()]);
+    row
+}
+
+async fn train(context: &Context, args: &Train) -> Done {
     let config = context.config()?;
     if args.reset {
         let said = if lessons::forget(&config)? {

@@ -2,9 +2,14 @@
 
 use super::{Context, Done, Failure, lists::print_json};
 use crate::{args, exit::Exit, out};
+use maestria_api::{
+    client::Client,
+    policy::{AskedPath, Level, PathVerdict, RuleLine, Verdict},
+    problem::Code,
+};
 use maestria_server::{
-    path::{Op, PathPolicy},
-    policy::{BadPolicy, CommandPolicy, Described, Level, Verdict, shown},
+    policy::{BadPolicy, CommandPolicy, shown},
+    rules::{self, BadQuestion},
 };
 use serde::{Deserialize, Serialize};
 use std::{
@@ -15,7 +20,7 @@ use std::{
 /// The longest line of a batch: a command of the longest that is read, escaped, and its id.
 const LONGEST_LINE: u64 = 1 << 20;
 
-pub(super) fn execute(context: &Context, verb: args::Policy) -> Done {
+pub(super) async fn execute(context: &Context, verb: args::Policy) -> Done {
     match verb {
         args::Policy::Test {
             command,
@@ -23,10 +28,10 @@ pub(super) fn execute(context: &Context, verb: args::Policy) -> Done {
             output,
             files,
         } => {
-            let policy = in_force(context, &files)?;
+            let rules = Rules::in_force(context, &files)?;
             match batch {
-                Some(file) => each_line(&policy, &file),
-                None => test(&policy, &as_text(&command), output.json),
+                Some(file) => each_line(&rules, &file).await,
+                None => test(&rules, &as_text(&command), output.json).await,
             }
         }
         args::Policy::Path {
@@ -38,12 +43,11 @@ pub(super) fn execute(context: &Context, verb: args::Policy) -> Done {
             output,
             files,
         } => {
-            let policy = in_force(context, &files)?;
-            let roots = PathPolicy::new(&rw, &ro, &policy.rules().path.protected);
-            let roots = roots.map_err(|error| Failure::user(error.to_string(), ""))?;
-            decide_path(&roots, &op, &cwd, &path, output.json)
+            let rules = Rules::in_force(context, &files)?;
+            let cwd = std::path::absolute(&cwd)?;
+            decide_path(&rules, &AskedPath { op, path, cwd, rw, ro }, output.json).await
         }
-        args::Policy::List { output, files } => list(&in_force(context, &files)?, output.json),
+        args::Policy::List { output, files } => list(&Rules::in_force(context, &files)?, output.json).await,
         args::Policy::Check { file } => {
             let policy = CommandPolicy::built_in()
                 .read_file(&file)
@@ -54,18 +58,75 @@ pub(super) fn execute(context: &Context, verb: args::Policy) -> Done {
             println!("ok");
             Ok(Exit::Ok)
         }
-        args::Policy::Explain { rule, output, files } => explain(&in_force(context, &files)?, &rule, output.json),
+        args::Policy::Explain { rule, output, files } => {
+            explain(&Rules::in_force(context, &files)?, &rule, output.json).await
+        }
     }
 }
 
-/// The rules in force here: the program's own, the person's, the project's, and those that are named.
-fn in_force(context: &Context, files: &args::PolicyFiles) -> Result<CommandPolicy, Failure> {
-    let own = context.sources.policy();
-    let here = std::env::current_dir()?;
-    let usual = CommandPolicy::in_force(Some(&own), Some(&here)).map_err(|bad| unusable(&bad))?;
-    files.extra.iter().try_fold(usual, |policy, file| {
-        policy.read_file(file).map_err(|bad| unusable(&bad))
-    })
+/// The rules that are asked.
+enum Rules {
+    /// The program's own, the person's, the project's, and those that are named.
+    Here(CommandPolicy),
+    /// A server's.
+    There(Client),
+}
+
+impl Rules {
+    fn in_force(context: &Context, files: &args::PolicyFiles) -> Result<Self, Failure> {
+        if let Some(client) = context.reach.client(&context.sources)? {
+            return match files.extra.first() {
+                None => Ok(Self::There(client)),
+                Some(file) => Err(Failure::user(
+                    format!(
+                        "the rules of a server are its own; {} is not asked there",
+                        file.display()
+                    ),
+                    context.reach.how_to_stay(),
+                )),
+            };
+        }
+        let own = context.sources.policy();
+        let here = std::env::current_dir()?;
+        let usual = CommandPolicy::in_force(Some(&own), Some(&here)).map_err(|bad| unusable(&bad))?;
+        let all = files.extra.iter().try_fold(usual, |policy, file| {
+            policy.read_file(file).map_err(|bad| unusable(&bad))
+        });
+        Ok(Self::Here(all?))
+    }
+
+    async fn judge(&self, command: &str) -> Result<Verdict, Failure> {
+        match self {
+            Self::Here(policy) => Ok(rules::judge(policy, command)),
+            Self::There(client) => Ok(client.test_command(command).await?),
+        }
+    }
+
+    async fn judge_path(&self, asked: &AskedPath) -> Result<PathVerdict, Failure> {
+        match self {
+            Self::Here(policy) => rules::judge_path(policy, asked).map_err(|bad| match bad {
+                BadQuestion::Op(_) => Failure {
+                    exit: Exit::Usage,
+                    ..Failure::user(bad.to_string(), format!("one of {}", rules::operations()))
+                },
+                BadQuestion::Relative | BadQuestion::Root(_) => Failure::user(bad.to_string(), ""),
+            }),
+            Self::There(client) => client.test_path(asked).await.map_err(|error| match error.code() {
+                Some(Code::BadValue) => Failure {
+                    exit: Exit::Usage,
+                    ..error.into()
+                },
+                _ => error.into(),
+            }),
+        }
+    }
+
+    async fn lines(&self) -> Result<Vec<RuleLine>, Failure> {
+        match self {
+            Self::Here(policy) => Ok(rules::lines(policy)),
+            Self::There(client) => Ok(client.rules().await?),
+        }
+    }
 }
 
 fn unusable(bad: &BadPolicy) -> Failure {
@@ -76,8 +137,8 @@ fn unusable(bad: &BadPolicy) -> Failure {
     Failure::user(bad.to_string(), hint)
 }
 
-fn test(policy: &CommandPolicy, command: &str, json: bool) -> Done {
-    let verdict = policy.judge(command);
+async fn test(rules: &Rules, command: &str, json: bool) -> Done {
+    let verdict = rules.judge(command).await?;
     if json {
         print_json(&verdict)?;
     } else {
@@ -124,7 +185,7 @@ struct Answered {
 }
 
 /// One verdict a line, in order. A line that cannot be read is an error, and nothing after it is decided.
-fn each_line(policy: &CommandPolicy, file: &Path) -> Done {
+async fn each_line(rules: &Rules, file: &Path) -> Done {
     let wrong = |what: String| Failure::user(what, "each line is an object with `id` and `command`");
     let input: Box<dyn Read> = if file == Path::new("-") {
         Box::new(std::io::stdin())
@@ -144,7 +205,7 @@ fn each_line(policy: &CommandPolicy, file: &Path) -> Done {
         }
         let asked: Asked =
             serde_json::from_str(&line).map_err(|error| wrong(format!("{}:{number}: {error}", file.display())))?;
-        let verdict = policy.judge(&asked.command);
+        let verdict = rules.judge(&asked.command).await?;
         let answered = serde_json::to_string(&Answered { id: asked.id, verdict }).map_err(std::io::Error::from)?;
         println!("{answered}");
         if out::is_broken() {
@@ -154,34 +215,8 @@ fn each_line(policy: &CommandPolicy, file: &Path) -> Done {
     Ok(Exit::Ok)
 }
 
-#[derive(Serialize)]
-struct PathVerdict {
-    verdict: Level,
-    rule: String,
-    reason: String,
-}
-
-fn decide_path(policy: &PathPolicy, op: &str, cwd: &Path, path: &Path, json: bool) -> Done {
-    let Some((_, op)) = Op::ALL.into_iter().find(|(name, _)| *name == op) else {
-        let names = Op::ALL.map(|(name, _)| name).join(", ");
-        return Err(Failure {
-            exit: Exit::Usage,
-            ..Failure::user(format!("there is no operation `{op}`"), format!("one of {names}"))
-        });
-    };
-    let cwd = std::env::current_dir()?.join(cwd);
-    let verdict = match policy.permit(op, &cwd, path) {
-        Ok(grant) => PathVerdict {
-            verdict: Level::Allow,
-            rule: "path.inside".to_owned(),
-            reason: format!("it is {}", shown(&grant.path().to_string_lossy())),
-        },
-        Err(refused) => PathVerdict {
-            verdict: Level::Block,
-            rule: refused.rule.to_owned(),
-            reason: refused.reason,
-        },
-    };
+async fn decide_path(rules: &Rules, asked: &AskedPath, json: bool) -> Done {
+    let verdict = rules.judge_path(asked).await?;
     if json {
         print_json(&verdict)?;
     } else {
@@ -195,8 +230,8 @@ fn decide_path(policy: &PathPolicy, op: &str, cwd: &Path, path: &Path, json: boo
     Ok(exit(verdict.verdict))
 }
 
-fn list(policy: &CommandPolicy, json: bool) -> Done {
-    let rules = policy.rules().described();
+async fn list(rules: &Rules, json: bool) -> Done {
+    let rules = rules.lines().await?;
     if json {
         print_json(&rules)?;
         return Ok(Exit::Ok);
@@ -212,13 +247,9 @@ fn list(policy: &CommandPolicy, json: bool) -> Done {
     Ok(Exit::Ok)
 }
 
-fn explain(policy: &CommandPolicy, id: &str, json: bool) -> Done {
-    let rules: Vec<Described> = policy
-        .rules()
-        .described()
-        .into_iter()
-        .filter(|rule| rule.id == id)
-        .collect();
+async fn explain(rules: &Rules, id: &str, json: bool) -> Done {
+    let mut rules = rules.lines().await?;
+    rules.retain(|rule| rule.id == id);
     if rules.is_empty() {
         return Err(Failure::user(
             format!("there is no rule `{}`", shown(id)),

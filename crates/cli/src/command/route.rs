@@ -1,9 +1,10 @@
 //! `maestria route`: which model would answer, and why; nobody is called.
 
-use super::{Context, Done, Failure, lists::print_json};
-use crate::{exit::Exit, render};
+use super::{Context, Done, lists::print_json};
+use crate::{exit::Exit, place::Place, render};
 use clap::{Args as ClapArgs, ValueEnum};
-use maestria_server::gateway::{Decision, Gateway, Wish, lessons, sample, setup};
+use maestria_api::money::{RouteDecision, RouteWish};
+use maestria_server::gateway::lessons;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Need {
@@ -46,37 +47,34 @@ fn tokens(text: &str) -> Result<u64, String> {
     parsed.ok_or_else(|| "write it like 180k or 180000".to_owned())
 }
 
-pub(super) fn execute(context: &Context, args: Route) -> Done {
-    let config = context.config()?;
-    let user = |what: String| Failure::user(what, "`maestria models` lists what is configured");
-    let mut setup = setup(&config, &maestria_server::Options::default())?;
-    let sampled = config.providers.is_empty();
-    if sampled {
-        setup = sample(setup);
-    }
-    let gateway = Gateway::new(setup).map_err(|e| user(e.to_string()))?;
-    let wish = Wish {
-        prompt: args.prompt,
-        route: args.model,
-        tools: args.needs.contains(&Need::Tools),
-        vision: args.needs.contains(&Need::Vision),
-        json: args.needs.contains(&Need::Json),
-        context: args.context,
-        ..Wish::default()
-    };
-    let decision = gateway.explain(&wish).map_err(|lost| user(lost.to_string()))?;
+pub(super) async fn execute(context: &Context, args: Route) -> Done {
+    let place = context.place()?;
+    let routed = place
+        .route(RouteWish {
+            prompt: args.prompt,
+            route: Some(args.model),
+            tools: args.needs.contains(&Need::Tools),
+            vision: args.needs.contains(&Need::Vision),
+            json: args.needs.contains(&Need::Json),
+            context: args.context,
+            ..RouteWish::default()
+        })
+        .await?;
+    let decision = &routed.decision;
     if args.json {
-        return print_json(&decision);
+        return print_json(decision);
     }
-    if sampled {
+    if routed.sampled {
         eprintln!("note: no provider is configured; these are all models of the catalogue, as if each were");
     }
     println!("{}", decision.model);
     println!("{}", decision.reason);
     println!("confidence {:.2}", decision.confidence);
     if args.explain {
-        println!("\n{}", render::columns(&candidates(&decision)));
-        if let Some(trained) = lessons::kept(&config)? {
+        println!("\n{}", render::columns(&candidates(decision)));
+        if let Place::Here(here) = &place
+            && let Some(trained) = lessons::kept(&here.config()?)?
+        {
             println!(
                 "\nwhat is hard was learned from {} examples on {} (`maestria models train`)",
                 trained.examples, trained.trained
@@ -86,7 +84,7 @@ pub(super) fn execute(context: &Context, args: Route) -> Done {
     Ok(Exit::Ok)
 }
 
-fn candidates(decision: &Decision) -> Vec<Vec<String>> {
+fn candidates(decision: &RouteDecision) -> Vec<Vec<String>> {
     let head = ["model", "score", "quality", "expected", "latency", "warm cache", ""];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     rows.extend(decision.candidates.iter().map(|c| {

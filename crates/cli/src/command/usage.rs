@@ -1,14 +1,14 @@
 //! `maestria usage`: what was called, by whom, and what it cost.
 
-use super::{Context, Done, Failure, find, lists::print_json, now};
-use crate::{exit::Exit, render};
+use super::{Context, Done, Failure, lists::print_json, now};
+use crate::{exit::Exit, place::Place, render};
 use clap::{
     Args as ClapArgs,
     builder::{PossibleValuesParser, TypedValueParser},
 };
 use maestria_kernel::{
     At, Cost, Tokens,
-    ledger::{UsageBy, UsageLine, UsageOf},
+    ledger::{UsageBy, UsageLine},
 };
 use maestria_server::gateway::{Advice, advise, books, catalogue};
 
@@ -46,25 +46,15 @@ pub(crate) struct Usage {
 
 pub(super) async fn execute(context: &Context, args: Usage) -> Done {
     let since = At(now().0 - i64::from(args.days) * 86_400_000);
-    let config = context.config()?;
-    let books = books(&config).await?;
+    let place = context.place()?;
     if args.advice {
-        let calls = books.calls(since, MOST_CALLS).await.map_err(Failure::from)?;
-        let advice = advise(&calls, &catalogue(&config)?);
-        return if args.json {
-            print_json(&advice)
-        } else {
-            tell(&advice, calls.len())
-        };
+        return advice(&place, since, args.json).await;
     }
     let run = match &args.run {
-        Some(given) => Some(find(&context.app().await?, given).await?.to_string()),
+        Some(given) => Some(place.find(given).await?),
         None => None,
     };
-    let lines = books
-        .usage(args.by, UsageOf { since, run })
-        .await
-        .map_err(Failure::from)?;
+    let lines = place.usage(args.by, since, run).await?;
     if args.json {
         return print_json(&lines);
     }
@@ -86,6 +76,26 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
     println!("{}", render::columns(&rows));
     println!("\n{total} in the last {} days", args.days);
     Ok(Exit::Ok)
+}
+
+async fn advice(place: &Place, since: At, json: bool) -> Done {
+    let Place::Here(here) = place else {
+        return Err(Failure::user(
+            "advice is drawn from the books on the server's machine",
+            "run `maestria usage --advice` there",
+        ));
+    };
+    let config = here.config()?;
+    let calls = books(&config)
+        .await?
+        .calls(since, MOST_CALLS)
+        .await
+        .map_err(Failure::from)?;
+    let advice = advise(&calls, &catalogue(&config)?);
+    if json {
+        return print_json(&advice);
+    }
+    tell(&advice, calls.len())
 }
 
 fn tell(advice: &[Advice], calls: usize) -> Done {

@@ -1,28 +1,21 @@
 //! `maestria violations`: what a run's workers did or tried that they may not.
 
-use super::{Context, Done, find, lists::print_json};
+use super::{Context, Done, lists::print_json};
 use crate::{args::Which, exit::Exit, render};
 use maestria_api::violation::ViolationLine;
-use maestria_kernel::{Event, Seq, port::Stored};
-
-/// Events read at once.
-const PAGE: u32 = 4096;
+use maestria_kernel::{Seq, port::Stored};
 
 pub(super) async fn execute(context: &Context, which: &Which) -> Done {
-    let app = context.app().await?;
-    let id = find(&app, &which.run).await?;
-    let run = app.engine.load(id).await?;
-    let store = app.engine.store();
+    let place = context.place()?;
+    let id = place.find(&which.run).await?;
+    let run = place.load(id).await?;
     let mut found: Vec<Stored> = Vec::new();
     let mut after = Seq::default();
     loop {
-        let page = store.events(id, after, PAGE).await?;
+        let page = place.events(id, after, &["violation.recorded"]).await?;
         let Some(last) = page.last() else { break };
-        after = last.seq;
-        let violations = page
-            .into_iter()
-            .filter(|stored| matches!(stored.event, Event::ViolationRecorded { .. }));
-        found.extend(violations);
+        after = last.stored.seq;
+        found.extend(page.into_iter().map(|event| event.stored));
     }
     if which.output.json {
         let lines: Vec<_> = found

@@ -2,7 +2,7 @@
 
 use super::{Paint, SCRIPTED, clean, plan, span};
 use maestria_kernel::{
-    At, Run, Task,
+    At, Run, RunId, Task,
     decision::{About, Decision},
     outcome::Proof,
     progress::progress,
@@ -174,14 +174,14 @@ pub(crate) fn show(run: &Run, now: At, paint: Paint) -> String {
     let _ = writeln!(out, "\n{}", plan(run, paint));
     out.push_str(&summary(run, paint));
     for open in run.open_decisions() {
-        let _ = write!(out, "\n\n{}", decision(open, run, paint));
+        let _ = write!(out, "\n\n{}", decision(open, run.id, paint));
     }
     out
 }
 
 /// A decision in full.
-pub(crate) fn decision(decision: &Decision, run: &Run, paint: Paint) -> String {
-    let mut out = format!("{}  of {}\n", paint.bold(&decision.id.to_string()), run.id.short());
+pub(crate) fn decision(decision: &Decision, run: RunId, paint: Paint) -> String {
+    let mut out = format!("{}  of {}\n", paint.bold(&decision.id.to_string()), run.short());
     let _ = writeln!(out, "{}", paint.warn(&clean(&decision.question)));
     let _ = writeln!(out, "{}", clean(&decision.context));
     if let About::Permission { question, .. } = &decision.about

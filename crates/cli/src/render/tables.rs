@@ -1,8 +1,8 @@
 //! Lists: runs, agents, the doctor's findings.
 
 use super::{Paint, clean, fit, span};
+use maestria_api::meta::{DoctorLine, Level};
 use maestria_kernel::{At, agent::Agent, port::RunRow};
-use maestria_server::{DoctorLine, Level};
 use std::fmt::Write as _;
 
 /// All runs, a line each.
@@ -69,7 +69,7 @@ pub(crate) fn doctor(lines: &[DoctorLine], paint: Paint) -> String {
             Level::Warn => paint.warn("warn"),
             Level::Fail => paint.bad("fail"),
         };
-        let _ = writeln!(out, "{level}  {:<22} {}", line.what, clean(&line.detail));
+        let _ = writeln!(out, "{level}  {:<22} {}", clean(&line.what), clean(&line.detail));
         if let Some(fix) = &line.fix {
             let _ = writeln!(out, "      {:<22} {}", "", paint.dim(&format!("→ {}", clean(fix))));
         }

@@ -137,14 +137,14 @@ fn a_budget_is_never_raised_by_yes() {
 }
 
 /// The program on a terminal of its own, on which something is typed.
-struct Terminal {
+pub(crate) struct Terminal {
     screen: mpsc::Receiver<Vec<u8>>,
     keys: File,
     seen: String,
 }
 
 impl Terminal {
-    fn new(command: &mut Command) -> (Self, std::process::Child) {
+    pub(crate) fn new(command: &mut Command) -> (Self, std::process::Child) {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -170,7 +170,7 @@ impl Terminal {
         (Self { screen, keys, seen }, child)
     }
 
-    fn until(&mut self, text: &str) {
+    pub(crate) fn until(&mut self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.seen.contains(text) {
             let left = deadline.saturating_duration_since(Instant::now());
@@ -182,7 +182,7 @@ impl Terminal {
         self.seen.clear();
     }
 
-    fn type_line(&mut self, line: &str) {
+    pub(crate) fn type_line(&mut self, line: &str) {
         self.keys.write_all(format!("{line}\n").as_bytes()).unwrap();
     }
 }

@@ -1,12 +1,14 @@
 //! The server as a process: what is refused and how, runs followed and decided through it, a kill.
 
 mod access;
+mod elsewhere;
 mod figures;
 mod keys;
 mod lines;
 mod queue;
 mod remote;
 mod scene;
+mod trouble;
 
 use crate::process::run;
 use scene::{PATIENCE, Scene};

@@ -129,7 +129,7 @@ pub(super) fn guarded(path: &str) -> Option<&str> {
 /// The role that a path takes.
 pub(super) fn needed(method: &Method, place: &str) -> Role {
     match place {
-        "/config" | "/audit" | "/keys" | "/keys/revoke" => Role::Admin,
+        "/config" | "/audit" | "/audit/verify" | "/keys" | "/keys/revoke" => Role::Admin,
         "/policies/test" | "/policies/path" | "/gateway/route" | "/api/route-llm" => Role::Viewer,
         _ if matches!(*method, Method::GET | Method::HEAD) => Role::Viewer,
         _ => Role::Operator,

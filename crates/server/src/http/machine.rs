@@ -15,7 +15,7 @@ use axum::{
 };
 use maestria_api::{
     Page,
-    meta::{ConfiguredAgent, Health, Lengths, Meta, Role, Setting, Settings, SignIn, SignedIn},
+    meta::{ConfiguredAgent, Health, Lengths, Meta, Role, SignIn, SignedIn},
     problem::Code,
     run::Nothing,
 };
@@ -106,14 +106,6 @@ pub(super) async fn doctor(shared: State, headers: HeaderMap) -> Answer {
 
 /// `GET /config`
 pub(super) async fn config(shared: State, headers: HeaderMap) -> Answer {
-    let values = shared.app.config.effective();
-    let items = values
-        .into_iter()
-        .map(|(key, value, origin)| Setting { key, value, origin });
-    let settings = Settings {
-        path: shared.sources.path().display().to_string(),
-        items: items.collect(),
-        next: None,
-    };
+    let settings = shared.app.config.settings(&shared.sources.path());
     reply::json(&headers, &settings)
 }

@@ -7,19 +7,19 @@ use super::{
     reply::{self, Answer},
     runs::{app_refusal, find},
 };
-use crate::gateway::{Decision, Gateway, Wish, catalogue, sample, setup};
+use crate::gateway::{self, RouteError};
 use axum::http::{HeaderMap, StatusCode};
 use maestria_api::{
     Page,
-    money::{Budgets, ModelLine, Models, PriceLine, QualityLine, UsageTable},
+    money::{RouteWish, UsageTable},
     problem::Code,
 };
 use maestria_kernel::{
     At,
-    ledger::{Scope, UsageBy, UsageLine, UsageOf},
+    ledger::{UsageBy, UsageLine, UsageOf},
 };
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 const DAY: i64 = 86_400_000;
 
@@ -83,77 +83,13 @@ pub(super) async fn usage(shared: State, headers: HeaderMap, Args(query): Args<Q
 
 /// `GET /budgets`
 pub(super) async fn budgets(shared: State, headers: HeaderMap) -> Answer {
-    let limits = &shared.app.config.gateway.budget;
-    let balances = shared.books.balances(Scope::Day.day(crate::now())).await?;
-    let day = balances.iter().find(|balance| balance.scope == Scope::Day.to_string());
-    let answer = Budgets {
-        day: limits.day,
-        run: limits.run,
-        task: limits.task,
-        client: limits.client,
-        project: limits.project,
-        model: limits.model,
-        alert_percent: limits.alert_percent,
-        on_exhausted: limits.exhausted.as_str().to_owned(),
-        spent_today: day.map(|balance| balance.spent).unwrap_or_default(),
-        held_today: day.map(|balance| balance.held).unwrap_or_default(),
-        balances,
-    };
-    reply::json(&headers, &answer)
+    let budgets = gateway::budgets(&shared.app.config, &*shared.books).await?;
+    reply::json(&headers, &budgets)
 }
 
 /// `GET /models`
 pub(super) async fn models(shared: State, headers: HeaderMap) -> Answer {
-    let config = &shared.app.config;
-    let catalogue = catalogue(config).map_err(app_refusal)?;
-    let line = |provider: &str, name: &str, local: bool, configured: bool| {
-        let known = catalogue.model(name);
-        ModelLine {
-            model: format!("{provider}/{name}"),
-            provider: provider.to_owned(),
-            price: PriceLine {
-                input: known.price.input,
-                cached: known.price.cached,
-                written: known.price.written,
-                output: known.price.output,
-            },
-            context: known.context,
-            output: known.output,
-            tools: known.tools,
-            vision: known.vision,
-            json: known.json,
-            quality: QualityLine {
-                plan: known.quality.plan,
-                edit: known.quality.edit,
-                review: known.quality.review,
-                chat: known.quality.chat,
-            },
-            listed: known.listed,
-            local,
-            configured,
-        }
-    };
-    let mut items = Vec::new();
-    for (name, table) in &config.providers {
-        items.extend(table.models.iter().map(|model| line(name, model, table.local, true)));
-    }
-    if config.providers.is_empty() {
-        let sampled = sample(setup(config, &crate::Options::default()).map_err(app_refusal)?);
-        for provider in &sampled.providers {
-            items.extend(
-                provider
-                    .models
-                    .iter()
-                    .map(|model| line(&provider.name, model, false, false)),
-            );
-        }
-    }
-    let named = config.gateway.routes.keys().filter(|route| *route != "default");
-    let models = Models {
-        items,
-        next: None,
-        routes: std::iter::once("auto".to_owned()).chain(named.cloned()).collect(),
-    };
+    let models = gateway::models(&shared.app.config).map_err(app_refusal)?;
     reply::json(&headers, &models)
 }
 
@@ -177,56 +113,13 @@ pub(super) async fn calls(shared: State, headers: HeaderMap, Args(most): Args<Mo
     reply::json(&headers, &Page::whole(rows))
 }
 
-/// What a route is wished for.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Asked {
-    prompt: String,
-    #[serde(default)]
-    system: String,
-    #[serde(default)]
-    route: Option<String>,
-    #[serde(default)]
-    tools: bool,
-    #[serde(default)]
-    vision: bool,
-    #[serde(default)]
-    json: bool,
-    #[serde(default)]
-    context: u64,
-    #[serde(default)]
-    max_tokens: Option<u64>,
-}
-
-/// Which model would answer.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Routed {
-    #[serde(flatten)]
-    decision: Decision,
-    /// No provider is configured; the catalogue stood in.
-    sampled: bool,
-}
-
 /// `POST /gateway/route`: decides and calls nobody.
-pub(super) async fn route(shared: State, Body(asked): Body<Asked>) -> Answer {
-    let config = &shared.app.config;
-    let mut set_up = setup(config, &crate::Options::default()).map_err(app_refusal)?;
-    let sampled = config.providers.is_empty();
-    if sampled {
-        set_up = sample(set_up);
-    }
-    let no_route = |what: String| Refusal::new(Code::NoRoute, what).hint("`maestria models` lists what is configured");
-    let gateway = Gateway::new(set_up).map_err(|e| no_route(e.to_string()))?;
-    let decision = gateway.explain(&Wish {
-        prompt: asked.prompt,
-        system: asked.system,
-        route: asked.route.unwrap_or_else(|| "auto".to_owned()),
-        tools: asked.tools,
-        vision: asked.vision,
-        json: asked.json,
-        context: asked.context,
-        max_tokens: asked.max_tokens,
+pub(super) async fn route(shared: State, Body(wish): Body<RouteWish>) -> Answer {
+    let routed = gateway::route(&shared.app.config, wish).map_err(|error| match error {
+        RouteError::App(error) => app_refusal(error),
+        lost @ RouteError::Lost(_) => {
+            Refusal::new(Code::NoRoute, lost.to_string()).hint("`maestria models` lists what is configured")
+        }
     });
-    let decision = decision.map_err(|lost| no_route(lost.to_string()))?;
-    reply::done(StatusCode::OK, &Routed { decision, sampled })
+    reply::done(StatusCode::OK, &routed?)
 }

@@ -1,15 +1,20 @@
 //! Every path there is, with what it takes and answers. `docs/api.md` says what each means.
 
 use super::{
+    audit,
     contract::{Operation, get, post},
     decisions, events, flat, keys, machine, metrics, money, rules, runs, violations, websocket, workers,
 };
-use crate::{DoctorLine, gateway::LaneStatus, policy::Described};
+use crate::gateway::LaneStatus;
 use maestria_api::{
     Page,
+    audit::{AuditLine, Checked},
     decision::{Decide, DecisionLine},
-    meta::{ConfiguredAgent, Health, KeyLine, MadeKey, Meta, NewKey, Revoke, Role, Settings, SignIn, SignedIn},
-    money::{Budgets, Models, UsageTable},
+    meta::{
+        ConfiguredAgent, DoctorLine, Health, KeyLine, MadeKey, Meta, NewKey, Revoke, Role, Settings, SignIn, SignedIn,
+    },
+    money::{Budgets, Models, RouteWish, Routed, UsageTable},
+    policy::{AskedCommand, AskedPath, PathVerdict, RuleLine, Verdict},
     problem::Code,
     run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission},
     violation::ViolationLine,
@@ -317,8 +322,8 @@ fn money() -> Vec<Operation> {
             money::route,
         )
         .role(Role::Viewer)
-        .body::<money::Asked>()
-        .answers::<money::Routed>(200)
+        .body::<RouteWish>()
+        .answers::<Routed>(200)
         .refuses(&[Code::NoRoute, Code::WrongState]),
     ]
 }
@@ -336,7 +341,7 @@ fn rules() -> Vec<Operation> {
         .refuses(OF_RUN)
         .refuses(&[Code::BadCursor]),
         get("/api/v1/policies", "listPolicies", "The rules in force.", rules::list)
-            .shows::<Page<Described>>()
+            .shows::<Page<RuleLine>>()
             .refuses(&[Code::WrongState]),
         post(
             "/api/v1/policies/test",
@@ -345,8 +350,8 @@ fn rules() -> Vec<Operation> {
             rules::test,
         )
         .role(Role::Viewer)
-        .body::<rules::Asked>()
-        .answers::<crate::policy::Verdict>(200)
+        .body::<AskedCommand>()
+        .answers::<Verdict>(200)
         .refuses(&[Code::WrongState]),
         post(
             "/api/v1/policies/path",
@@ -355,9 +360,29 @@ fn rules() -> Vec<Operation> {
             rules::path,
         )
         .role(Role::Viewer)
-        .body::<rules::AskedPath>()
-        .answers::<rules::PathVerdict>(200)
+        .body::<AskedPath>()
+        .answers::<PathVerdict>(200)
         .refuses(&[Code::WrongState]),
+        get(
+            "/api/v1/audit",
+            "listAudit",
+            "Who did what, on whose leave, newest first.",
+            audit::list,
+        )
+        .role(Role::Admin)
+        .query::<audit::Filter>()
+        .shows::<Page<AuditLine>>()
+        .text("application/jsonl")
+        .refuses(OF_RUN)
+        .refuses(&[Code::BadCursor]),
+        get(
+            "/api/v1/audit/verify",
+            "verifyAudit",
+            "Whether the trail is as it was written.",
+            audit::verify,
+        )
+        .role(Role::Admin)
+        .shows::<Checked>(),
     ]
 }
 
@@ -421,8 +446,8 @@ fn flat() -> Vec<Operation> {
         .refuses(&[Code::BadId, Code::RateLimited]),
         post("/api/route-llm", "flatRoute", "Which model would answer.", money::route)
             .role(Role::Viewer)
-            .body::<money::Asked>()
-            .answers::<money::Routed>(200)
+            .body::<RouteWish>()
+            .answers::<Routed>(200)
             .refuses(&[Code::NoRoute, Code::WrongState]),
         post("/api/control/{verb}", "flatControl", "Acts on a run.", flat::control)
             .query::<flat::Which>()

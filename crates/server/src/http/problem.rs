@@ -107,6 +107,13 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<std::io::Error> for Refusal {
+    fn from(error: std::io::Error) -> Self {
+        tracing::error!(%error, "a file of the store cannot be read");
+        Self::new(Code::StoreUnavailable, error.to_string())
+    }
+}
+
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
         let code = match &refused {

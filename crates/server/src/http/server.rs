@@ -1,14 +1,16 @@
 //! Sockets and connections.
 
 use super::{
-    Access, Shared, routes,
+    Access, Shared,
+    near::{note, noted},
+    routes,
     site::Site,
     socket::Door,
     tls::{Terms, TlsError},
 };
 use crate::{
     App, AppError,
-    config::{Config, Sources},
+    config::Sources,
     host::{Host, Hosting},
     stream::{rows::Rows, tail::Tail, view::Views},
 };
@@ -303,25 +305,6 @@ impl Server {
             let _ = std::fs::remove_file(&self.note);
         }
     }
-}
-
-/// The file that says where the server of this store is.
-fn note(config: &Config) -> PathBuf {
-    config.store.with_file_name("server.address")
-}
-
-/// Where a process of this machine reaches it, and what people are told.
-fn noted(site: &Site) -> String {
-    format!("{} {}", site.near(), site.base())
-}
-
-/// What the addresses of the server of this store begin with, if one runs.
-pub async fn running(config: &Config) -> Option<String> {
-    let noted = std::fs::read_to_string(note(config)).ok()?;
-    let (near, base) = noted.trim().split_once(' ')?;
-    let near: SocketAddr = near.parse().ok()?;
-    // A note may outlive its server.
-    TcpStream::connect(near).await.ok().map(|_| base.to_owned())
 }
 
 async fn welcome(socket: TcpStream, terms: Option<Terms>, router: Router, stopped: watch::Receiver<bool>) {

@@ -215,3 +215,40 @@ fn who_speaks_no_tls_or_nothing_is_let_go_and_holds_nobody_up() {
         "a silent client is let go"
     );
 }
+
+#[test]
+fn the_command_line_believes_only_whom_it_was_told_to() {
+    let remote = Remote::start();
+    let token = run(remote.home.path(), &["token"]).out.trim().to_owned();
+    let home = tempfile::tempdir().unwrap();
+    let (authority, other) = files(home.path());
+    let ask = |server: &str, more: &[&str]| {
+        let words: Vec<&str> = ["--server", server, "runs"].iter().chain(more).copied().collect();
+        let mut command = program(home.path(), &words);
+        crate::process::left(&command.env("MAESTRIA_TOKEN", &token).output().unwrap())
+    };
+    let near = format!("https://127.0.0.1:{}", remote.port);
+    for (more, told) in [
+        (&[][..], "cannot prove who it is"),
+        (&["--server-ca", &other], "no certificate in it"),
+        (&["--server-ca", "/nowhere.pem"], "/nowhere.pem"),
+    ] {
+        let left = ask(&near, more);
+        assert!(left.code == 1 && left.err.contains(told), "{more:?}: {}", left.err);
+        assert!(
+            left.err.contains("hint: ") && !left.err.contains(&token),
+            "{}",
+            left.err
+        );
+    }
+    let known = ask(&near, &["--server-ca", &authority]);
+    assert_eq!(known.code, 0, "{}", known.err);
+    let by_other_name = ask(&near.replace("127.0.0.1", "localhost"), &["--server-ca", &authority]);
+    assert!(
+        by_other_name.code == 1 && by_other_name.err.contains("cannot prove"),
+        "{}",
+        by_other_name.err
+    );
+    let plain = ask(&format!("http://127.0.0.1:{}", remote.port), &[]);
+    assert!(plain.code == 1 && plain.err.contains("hint: "), "{}", plain.err);
+}

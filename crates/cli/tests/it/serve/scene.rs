@@ -50,19 +50,24 @@ impl Answer {
 
 impl Scene {
     pub(super) fn new(config: &str) -> Self {
+        let mut scene = Self::asleep(config);
+        scene.start();
+        scene.token = run(scene.home.path(), &["token"]).out.trim().to_owned();
+        scene
+    }
+
+    /// The same without a server.
+    pub(super) fn asleep(config: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         fs::create_dir_all(home.path().join(".config/maestria")).unwrap();
         fs::write(home.path().join(".config/maestria/config.toml"), config).unwrap();
         repository(&home.path().join("app"));
-        let mut scene = Self {
+        Self {
             home,
             server: None,
             address: String::new(),
             token: String::new(),
-        };
-        scene.start();
-        scene.token = run(scene.home.path(), &["token"]).out.trim().to_owned();
-        scene
+        }
     }
 
     pub(super) fn start(&mut self) {

@@ -1,0 +1,133 @@
+//! The machine that the work is on: its agents, configuration, models, money and audit trail.
+
+use super::Place;
+use crate::command::Failure;
+use maestria_api::{
+    audit::{AuditLine, Checked},
+    client::AuditQuery,
+    meta::{DoctorLine, Settings},
+    money::{Budgets, Models, RouteWish, Routed},
+};
+use maestria_kernel::{
+    At, RunId,
+    agent::Agent,
+    ledger::{UsageBy, UsageLine, UsageOf},
+};
+use maestria_server::{audit, configured_agents, doctor, gateway};
+
+impl Place {
+    /// The configured agents, each with how it is started.
+    pub(crate) async fn agents(&self) -> Result<Vec<(String, String)>, Failure> {
+        match self {
+            Self::Here(here) => Ok(configured_agents(&here.config()?)),
+            Self::There(client) => {
+                let agents = client.agents().await?.into_iter();
+                Ok(agents.map(|agent| (agent.name, agent.how)).collect())
+            }
+        }
+    }
+
+    /// The agents, each started and asked what it is.
+    pub(crate) async fn probe(&self) -> Result<Vec<Agent>, Failure> {
+        match self {
+            Self::Here(here) => Ok(here.app().await?.engine.ports().agents.probe(&[]).await),
+            Self::There(client) => Ok(client.probe_agents().await?),
+        }
+    }
+
+    /// What works and what does not.
+    pub(crate) async fn doctor(&self) -> Result<Vec<DoctorLine>, Failure> {
+        match self {
+            Self::Here(here) => Ok(doctor(&here.sources).await),
+            Self::There(client) => Ok(client.doctor().await?),
+        }
+    }
+
+    /// The configuration in force.
+    pub(crate) async fn settings(&self) -> Result<Settings, Failure> {
+        match self {
+            Self::Here(here) => Ok(here.config()?.settings(&here.sources.path())),
+            Self::There(client) => Ok(client.config().await?),
+        }
+    }
+
+    /// What was used since a moment.
+    pub(crate) async fn usage(&self, by: UsageBy, since: At, run: Option<RunId>) -> Result<Vec<UsageLine>, Failure> {
+        let run = run.map(|run| run.to_string());
+        match self {
+            Self::Here(here) => {
+                let books = gateway::books(&here.config()?).await?;
+                Ok(books.usage(by, UsageOf { since, run }).await?)
+            }
+            Self::There(client) => Ok(client.usage(by, since, run.as_deref()).await?.items),
+        }
+    }
+
+    /// Limits in force, and what is spent.
+    pub(crate) async fn budgets(&self) -> Result<Budgets, Failure> {
+        match self {
+            Self::Here(here) => {
+                let config = here.config()?;
+                let books = gateway::books(&config).await?;
+                Ok(gateway::budgets(&config, &*books).await?)
+            }
+            Self::There(client) => Ok(client.budgets().await?),
+        }
+    }
+
+    /// The models there are.
+    pub(crate) async fn models(&self) -> Result<Models, Failure> {
+        match self {
+            Self::Here(here) => Ok(gateway::models(&here.config()?)?),
+            Self::There(client) => Ok(client.models().await?),
+        }
+    }
+
+    /// Which model would answer; nobody is called.
+    pub(crate) async fn route(&self, wish: RouteWish) -> Result<Routed, Failure> {
+        match self {
+            Self::Here(here) => gateway::route(&here.config()?, wish)
+                .map_err(|lost| Failure::user(lost.to_string(), "`maestria models` lists what is configured")),
+            Self::There(client) => Ok(client.route(&wish).await?),
+        }
+    }
+
+    /// The newest entries of the audit trail, oldest first.
+    pub(crate) async fn audited(&self, most: u32) -> Result<Vec<AuditLine>, Failure> {
+        match self {
+            Self::Here(here) => {
+                let mut lines = audit::entries(&audit::trail(&here.config()?.store))?;
+                let old = lines.len().saturating_sub(most as usize);
+                Ok(lines.split_off(old))
+            }
+            Self::There(client) => {
+                let query = AuditQuery {
+                    most,
+                    ..AuditQuery::default()
+                };
+                let mut lines = client.audit(&query).await?;
+                lines.reverse();
+                Ok(lines)
+            }
+        }
+    }
+
+    /// The audit trail as it stands, line by line.
+    pub(crate) async fn trail(&self) -> Result<Vec<String>, Failure> {
+        match self {
+            Self::Here(here) => Ok(audit::trail(&here.config()?.store).lines()?),
+            Self::There(client) => {
+                let text = client.export_audit().await?;
+                Ok(text.lines().map(str::to_owned).collect())
+            }
+        }
+    }
+
+    /// Whether the audit trail is as it was written.
+    pub(crate) async fn check_trail(&self) -> Result<Checked, Failure> {
+        match self {
+            Self::Here(here) => Ok(audit::check(&audit::trail(&here.config()?.store))),
+            Self::There(client) => Ok(client.verify_audit().await?),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The audit trail: who did what, on whose leave.
+
+use super::{
+    Shared, State,
+    ask::{Args, limit, text},
+    problem::Refusal,
+    reply::{self, Answer},
+    runs::{behind, cursor, find},
+};
+use crate::audit;
+use axum::http::{HeaderMap, StatusCode};
+use maestria_api::{Page, audit::AuditLine, problem::Code};
+use maestria_sandbox::audit::Audit;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize, Hash, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Filter {
+    /// Only of who did or decided it.
+    who: Option<String>,
+    /// Only what begins so, such as `decision.`.
+    what: Option<String>,
+    /// Only of this run.
+    #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
+    run: Option<String>,
+    /// The most on a page.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
+}
+
+/// `GET /audit`
+pub(super) async fn list(shared: State, headers: HeaderMap, Args(mut filter): Args<Filter>) -> Answer {
+    if text(&headers, "accept").is_some_and(|accept| accept.starts_with("application/jsonl")) {
+        return export(&shared, &filter).await;
+    }
+    let most = limit(filter.limit, 50, 200)?;
+    let given = filter.cursor.take();
+    let before = given.map(|given| behind(&filter, &given)).transpose()?;
+    let before = before.map(|place| {
+        place
+            .parse::<usize>()
+            .map_err(|_| Refusal::new(Code::BadCursor, "the cursor is of another list"))
+    });
+    let before = before.transpose()?.unwrap_or(usize::MAX);
+    let run = match &filter.run {
+        Some(given) => Some(find(&shared, given).await?.to_string()),
+        None => None,
+    };
+    let lines = read(&shared, |trail| audit::entries(&trail)).await??;
+    let fits = |line: &AuditLine| {
+        filter.who.as_ref().is_none_or(|who| &line.who == who)
+            && filter.what.as_ref().is_none_or(|what| line.what.starts_with(what))
+            && run.as_ref().is_none_or(|run| &line.run == run)
+    };
+    // Places in the trail, which only grows: what is added meanwhile moves nothing.
+    let mut fitting = lines.into_iter().enumerate().rev();
+    let mut wanted = fitting.by_ref().filter(|(place, line)| *place < before && fits(line));
+    let (mut items, mut last) = (Vec::new(), 0);
+    for (place, line) in wanted.by_ref().take(most) {
+        last = place;
+        items.push(line);
+    }
+    let next = wanted.next().map(|_| cursor(&filter, &last.to_string()));
+    reply::json(&headers, &Page { items, next })
+}
+
+/// The trail as it stands, for files: a filter would tear the chain.
+async fn export(shared: &Shared, filter: &Filter) -> Answer {
+    if [&filter.who, &filter.what, &filter.run, &filter.cursor]
+        .iter()
+        .any(|part| part.is_some())
+        || filter.limit.is_some()
+    {
+        return Err(Refusal::new(
+            Code::BadValue,
+            "the trail is exported whole, without any parameter",
+        ));
+    }
+    let lines = read(shared, |trail| trail.lines()).await??;
+    let text: String = lines.into_iter().map(|line| line + "\n").collect();
+    Ok(reply::plain(StatusCode::OK, text, "application/jsonl; charset=utf-8"))
+}
+
+/// `GET /audit/verify`
+pub(super) async fn verify(shared: State, headers: HeaderMap) -> Answer {
+    let checked = read(&shared, |trail| audit::check(&trail)).await?;
+    reply::json(&headers, &checked)
+}
+
+/// Reads the trail once it has caught up with what is stored.
+async fn read<T: Send + 'static>(
+    shared: &Shared,
+    read: impl FnOnce(Audit) -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    shared.app.audited.follow().await;
+    let trail = audit::trail(&shared.app.config.store);
+    let done = tokio::task::spawn_blocking(move || read(trail)).await;
+    done.map_err(|e| Refusal::new(Code::Internal, e.to_string()))
+}
