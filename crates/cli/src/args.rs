@@ -19,6 +19,16 @@ pub(crate) struct Args {
     /// Tell more: every event, and the log.
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
+    /// How the log is written: for people, or one JSON object a line; with `json` it tells how work goes on.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "MAESTRIA_LOG_FORMAT",
+        default_value = "text",
+        value_name = "FORMAT"
+    )]
+    pub(crate) log_format: LogFormat,
     /// No colours (also: NO_COLOR).
     #[arg(long, global = true)]
     pub(crate) no_color: bool,
@@ -26,6 +36,15 @@ pub(crate) struct Args {
     pub(crate) reach: Reach,
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

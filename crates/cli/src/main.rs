@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         // What is no text is no key.
         Some((name.into_string().ok()?, value.into_string().ok()?))
     }));
-    start_log(args.verbose);
+    start_log(args.verbose, args.log_format);
     let exit = command::execute(args).unwrap_or_else(|failure| {
         eprintln!("{}", maestria_secrets::funnel().clean(&failure.render()));
         failure.exit
@@ -48,9 +48,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// The log is for people who ask for it: `MAESTRIA_LOG=debug`, or `--verbose`; with `MAESTRIA_LOG_FORMAT=json` for programs.
-fn start_log(verbose: bool) {
-    let default = if verbose { "maestria=info,warn" } else { "error" };
+/// The log is for people who ask for it: `MAESTRIA_LOG=debug`, or `--verbose`; in JSON for programs.
+fn start_log(verbose: bool, format: args::LogFormat) {
+    let is_json = format == args::LogFormat::Json;
+    let default = if verbose || is_json {
+        "maestria=info,warn"
+    } else {
+        "error"
+    };
     let filter = std::env::var("MAESTRIA_LOG").unwrap_or_else(|_| default.to_owned());
     let filter =
         tracing_subscriber::EnvFilter::try_new(filter).unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
@@ -58,7 +63,7 @@ fn start_log(verbose: bool) {
         .with_env_filter(filter)
         .with_writer(|| Cleaned(std::io::stderr()));
     // One JSON object a line, for whatever collects logs; people need no moments, programs do.
-    if std::env::var("MAESTRIA_LOG_FORMAT").is_ok_and(|format| format == "json") {
+    if is_json {
         log.json().flatten_event(true).init();
     } else {
         log.without_time().init();

@@ -22,6 +22,7 @@ use tokio::{
     sync::{broadcast, mpsc, oneshot, watch},
     task::JoinSet,
 };
+use tracing::Instrument as _;
 
 /// Observations stored in one commit at the most.
 const MOST_OBSERVED: usize = 256;
@@ -368,8 +369,9 @@ impl Driver {
             }
             self.owed.insert(id, effect.clone());
             let (ports, run, reporter) = (self.ports.clone(), snapshot.clone(), self.reporter.clone());
-            self.under_way
-                .spawn(async move { (id, perform(&ports, &run, &effect, recovering, &*reporter).await) });
+            self.under_way.spawn(
+                async move { (id, perform(&ports, &run, &effect, recovering, &*reporter).await) }.in_current_span(),
+            );
         }
         if !told.is_empty() {
             self.book.settle(told).await?;

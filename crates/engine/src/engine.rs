@@ -13,6 +13,7 @@ use maestria_kernel::{
 };
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::{Mutex, broadcast, mpsc, oneshot, watch};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 /// Messages from workers that may lie unread before workers have to wait.
@@ -184,10 +185,12 @@ impl Engine {
             tail.driver = Some(sender.clone());
             tail.news.clone()
         };
-        let ended = match Driver::start(self.ports.clone(), book, news, (sender, receiver)).await {
-            Ok(driver) => driver.drive(patience, leave).await,
-            Err(error) => Err(error),
+        let driving = async {
+            let driver = Driver::start(self.ports.clone(), book, news, (sender, receiver)).await?;
+            driver.drive(patience, leave).await
         };
+        // Whatever is logged meanwhile says of which run.
+        let ended = driving.instrument(tracing::error_span!("run", run = %id)).await;
         if let Some(tail) = self.tails.lock().await.get_mut(&id) {
             tail.driver = None;
         }

@@ -5,6 +5,7 @@ mod elsewhere;
 mod figures;
 mod keys;
 mod lines;
+mod log;
 mod queue;
 mod remote;
 mod scene;

@@ -23,6 +23,7 @@ use hyper::{
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// Headers of clients that providers of the same dialect are given.
 const PASSED_ON: &[&str] = &["anthropic-version", "anthropic-beta", "openai-beta"];
@@ -54,7 +55,9 @@ impl Handler {
             Place::Models(face) | Place::Model(face, _) | Place::Nowhere(face) => *face,
             Place::Decide | Place::Status | Place::Alive => Dialect::OpenAi,
         };
-        let mut response = match self.respond(place, request, &id).await {
+        // Only where somebody reads of single calls: a span costs more than some of them.
+        let span = tracing::info_span!("request", request = id);
+        let mut response = match self.respond(place, request, &id).instrument(span).await {
             Ok(response) => response,
             Err(fault) => {
                 tracing::info!(request = id, code = fault.kind.code(), %fault, "refused");

@@ -25,6 +25,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
+use tracing::Instrument as _;
 
 /// The longest body; a task text is at most a MiB, escaped.
 pub(super) const LONGEST_BODY: usize = 4 << 20;
@@ -43,7 +44,9 @@ const MOST_REPEATS: usize = 4096;
 pub(super) async fn guard(shared: State, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let (is_api, is_secure) = (request.uri().path().starts_with("/api/"), shared.site.is_secure());
-    let mut response = match admit(&shared.0, request, next).await {
+    // Whatever is logged meanwhile says of which request.
+    let span = tracing::error_span!("request", request = id);
+    let mut response = match admit(&shared.0, request, next).instrument(span).await {
         Ok(response) => response,
         Err(refusal) => refusal.into_response(),
     };

@@ -181,7 +181,9 @@ impl Server {
         let rows = Arc::new(Rows::new(store.clone()));
         let shared = Shared {
             books: crate::gateway::books(&app.config).await?,
-            tail: Tail::open(store.clone()).await.map_err(AppError::from)?,
+            tail: Tail::open(store.clone(), hosting == Hosting::All)
+                .await
+                .map_err(AppError::from)?,
             views: Views::new(store, rows.clone()),
             meter: super::metrics::Meter::default(),
             gallery: super::shown::Gallery::default(),

@@ -54,6 +54,8 @@ impl Told {
 /// The tail of the feed.
 pub(crate) struct Tail {
     store: Arc<dyn Store>,
+    /// Events are entries of the log, too.
+    logs: bool,
     kept: RwLock<Kept>,
     newest: watch::Sender<u64>,
     trouble: RwLock<Option<String>>,
@@ -75,11 +77,11 @@ struct Kept {
 }
 
 impl Tail {
-    /// A tail that begins with what is stored now.
+    /// A tail that begins with what is stored now; if it `logs`, what comes is written into the log, too.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub(crate) async fn open(store: Arc<dyn Store>) -> Result<Arc<Self>, StoreError> {
+    pub(crate) async fn open(store: Arc<dyn Store>, logs: bool) -> Result<Arc<Self>, StoreError> {
         let at = store.newest().await?;
         let kept = Kept {
             since: at,
@@ -87,6 +89,7 @@ impl Tail {
         };
         Ok(Arc::new(Self {
             store,
+            logs,
             kept: RwLock::new(kept),
             newest: watch::channel(at).0,
             trouble: RwLock::default(),
@@ -125,6 +128,9 @@ impl Tail {
             {
                 let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
                 page.iter().for_each(|event| kept.keep(Arc::new(Told::new(event))));
+            }
+            if self.logs {
+                page.iter().for_each(super::log::write);
             }
             self.newest.send_replace(last);
         }

@@ -40,7 +40,7 @@ async fn numbers(follower: &mut Follower) -> Vec<u64> {
 async fn a_follower_loses_and_repeats_nothing_wherever_it_begins() {
     let store = MemoryStore::new();
     say(&store, run(1), 0, 10).await;
-    let tail = Tail::open(Arc::new(store.clone())).await.unwrap();
+    let tail = Tail::open(Arc::new(store.clone()), false).await.unwrap();
     say(&store, run(2), 0, 10).await;
     tail.look().await.unwrap();
     for after in 0..=20 {
@@ -58,7 +58,7 @@ async fn a_follower_loses_and_repeats_nothing_wherever_it_begins() {
 #[tokio::test]
 async fn a_follower_far_behind_catches_up_from_the_store() {
     let store = MemoryStore::new();
-    let tail = Tail::open(Arc::new(store.clone())).await.unwrap();
+    let tail = Tail::open(Arc::new(store.clone()), false).await.unwrap();
     let mut slow = Follower::new(tail.clone(), Wanted::default(), None);
     let many = MOST_KEPT as u64 + 1000;
     for place in 0..many / 100 {
@@ -73,7 +73,7 @@ async fn a_follower_far_behind_catches_up_from_the_store() {
 #[tokio::test]
 async fn only_what_is_wanted_is_told_and_the_rest_moves_the_reader_on() {
     let store = MemoryStore::new();
-    let tail = Tail::open(Arc::new(store.clone())).await.unwrap();
+    let tail = Tail::open(Arc::new(store.clone()), false).await.unwrap();
     say(&store, run(1), 0, 5).await;
     say(&store, run(2), 0, 5).await;
     tail.look().await.unwrap();
