@@ -15,6 +15,7 @@ mod probe;
 mod real;
 mod script;
 mod stage;
+mod trace;
 mod trust;
 mod violations;
 mod worktree;

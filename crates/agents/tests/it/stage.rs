@@ -178,6 +178,17 @@ impl Stage {
 
     /// A scripted agent; `plan` is what it does.
     pub(crate) fn fake(&self, role: &str, plan: &serde_json::Value, change: impl FnOnce(&mut AgentConfig)) -> CliAgent {
+        self.fake_among(self.around(), role, plan, change)
+    }
+
+    /// The same among other surroundings.
+    pub(crate) fn fake_among(
+        &self,
+        around: Arc<Surroundings>,
+        role: &str,
+        plan: &serde_json::Value,
+        change: impl FnOnce(&mut AgentConfig),
+    ) -> CliAgent {
         let program = maestria_testkit::built::program("fake-agent").unwrap();
         let env = [
             ("FAKE_AGENT_AS", role.to_owned()),
@@ -203,7 +214,7 @@ impl Stage {
             ..AgentConfig::default()
         };
         change(&mut config);
-        CliAgent::new(role, config, self.around())
+        CliAgent::new(role, config, around)
     }
 
     pub(crate) fn job(&self, instructions: &str) -> TaskJob {
