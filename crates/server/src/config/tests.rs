@@ -156,3 +156,50 @@ fn routing_policies_can_be_ones_own() {
     let nothing = load("[policies.mine]\ncost = 0.0\n", &[]).unwrap_err();
     assert!(nothing.contains("[policies.mine] weighs nothing"), "{nothing}");
 }
+
+#[test]
+fn telemetry_is_of_file_and_environment_and_its_headers_are_secret() {
+    let file = "[telemetry]\notlp_endpoint = \"http://file:4318\"\nsample = 0.25\nheaders = { x-a = \"one-secret\" }\n";
+    let config = load(file, &[]).unwrap();
+    assert_eq!(config.telemetry.endpoint.as_deref(), Some("http://file:4318"));
+    assert_eq!(
+        (config.telemetry.sample_percent, config.telemetry.contents),
+        (25, false)
+    );
+    let standard = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://env:4318/base"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "X-A=two%2Csecrets, x-b = three=3 ,"),
+    ];
+    let config = load(file, &standard).unwrap();
+    assert_eq!(config.telemetry.endpoint.as_deref(), Some("https://env:4318/base"));
+    let headers: Vec<_> = config
+        .telemetry
+        .headers
+        .iter()
+        .map(|(n, v)| (n.as_str(), v.reveal()))
+        .collect();
+    assert_eq!(headers, [("x-a", "two,secrets"), ("x-b", "three=3")]);
+    let shown = config.show(true);
+    assert!(shown.contains("# environment OTEL_EXPORTER_OTLP_HEADERS"), "{shown}");
+    assert!(
+        !shown.contains("secret") && !format!("{config:?}").contains("two,"),
+        "{shown}"
+    );
+    let ours = [standard[0], ("MAESTRIA_TELEMETRY__OTLP_ENDPOINT", "http://ours:1")];
+    assert_eq!(
+        load("", &ours).unwrap().telemetry.endpoint.as_deref(),
+        Some("http://ours:1")
+    );
+    assert_eq!(load("", &[]).unwrap().telemetry.traced(), None);
+    let wrong = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "collector:4317", "an address such as"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "key-without-value", "expected pairs"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=%zz", "expected pairs"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a b=c", "cannot be sent as a header"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=b%0Ac", "cannot be sent as a header"),
+    ];
+    for (name, value, told) in wrong {
+        let error = load("", &[(name, value)]).map(|_| ()).unwrap_err();
+        assert!(error.contains(told), "{name}={value}: {error}");
+    }
+}

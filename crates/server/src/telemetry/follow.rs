@@ -39,9 +39,12 @@ const PAGE: u32 = 512;
 const MOST_LOOMS: usize = 128;
 
 /// With so many events and calls waiting, a collector that is away is waited for no longer: what it misses is lost, and counted.
-const MOST_BEHIND: u64 = 100_000;
+pub(super) const MOST_BEHIND: u64 = 100_000;
 
-/// The first pause after a failure, and the longest.
+/// The least pause between two attempts, whatever a collector says.
+const LEAST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The first pause after a failure, and the longest, where the collector does not say.
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -234,7 +237,8 @@ impl Follower {
                         return true;
                     }
                     tracing::info!(why, "the collector is tried again");
-                    if stopped_within(stop, wait.unwrap_or_else(|| jittered(pause))).await {
+                    let wait = wait.unwrap_or_else(|| jittered(pause)).max(LEAST_PAUSE);
+                    if stopped_within(stop, wait).await {
                         return false;
                     }
                     pause = (pause * 2).min(LONGEST_PAUSE);

@@ -165,3 +165,26 @@ async fn a_collector_that_never_answers_does_not_keep_the_program() {
     until(|| scene.told() == 1).await;
     next.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_collector_that_is_away_too_long_misses_is_counted() {
+    let scene = Scene::new();
+    let telemetry = scene.start();
+    scene.ready().await;
+    let row = |number: u128| CallRow {
+        at: At(1_000),
+        request: format!("{number:032x}"),
+        provider: "p".to_owned(),
+        model: "m".to_owned(),
+        outcome: "ok".to_owned(),
+        ..CallRow::default()
+    };
+    // More than is waited for by less than one body: the first is given up, the others are not.
+    scene.collector.answer(503, "retry-after: 0\r\n", Vec::new());
+    let calls = (1..=super::follow::MOST_BEHIND + 600).map(|n| row(n.into())).collect();
+    scene.ledger.settle("o".to_owned(), Vec::new(), calls).await.unwrap();
+    let taken = || telemetry.fares().exported.load(Ordering::Relaxed);
+    until(|| taken() + 512 == super::follow::MOST_BEHIND + 600).await;
+    telemetry.close().await;
+    assert_eq!(counted(telemetry.fares()), [super::follow::MOST_BEHIND + 88, 512, 1]);
+}
