@@ -62,10 +62,7 @@ impl Client {
                     tokio::time::sleep(error.pause().unwrap_or(pause)).await;
                     pause *= 2;
                 }
-                read => {
-                    self.0.answered.fetch_or(read.is_ok(), Ordering::Relaxed);
-                    return read;
-                }
+                read => return read,
             }
         }
     }
@@ -146,6 +143,7 @@ impl Client {
             .map_err(|_| self.silent(THINKING))?
             .map_err(|error| ClientError::of(self.server(), &error, !error.is_connect()))?;
         if response.status().is_success() {
+            self.0.answered.store(true, Ordering::Relaxed);
             Ok(response)
         } else {
             Err(self.refused(response).await)

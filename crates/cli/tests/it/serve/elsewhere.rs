@@ -275,8 +275,11 @@ fn every_verb_says_the_same_here_and_there() {
 
 /// A configuration whose only agent does nothing.
 fn idle() -> String {
+    with_agent(&json!({"turns": [[{"say": "nothing to do"}]]}))
+}
+
+fn with_agent(plan: &Value) -> String {
     let fake = maestria_testkit::built::program("fake-agent").unwrap();
-    let plan = json!({"turns": [[{"say": "nothing to do"}]]});
     format!(
         "[agents.claude]\ncommand = {}\nenv = {{ FAKE_AGENT_AS = \"claude\", FAKE_AGENT_PLAN = {} }}\n[limits]\nretries = 1\n",
         json!(fake),
@@ -363,6 +366,45 @@ fn questions_of_a_server_are_answered_in_the_live_view() {
     terminal.type_line("d");
     terminal.until("aborted");
     assert_eq!(child.wait().unwrap().code(), Some(8));
+}
+
+#[test]
+fn an_interrupt_pauses_the_run_there_and_it_is_resumed() {
+    let server = Scene::new(&with_agent(&json!({"turns": [["hang"]]})));
+    let caller = Caller::of(&server);
+    let follow = |args: &[&str], until: &str| {
+        let mut child = caller.command(args).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut told = String::new();
+        while !told.contains(until) {
+            assert_ne!(out.read_line(&mut told).unwrap(), 0, "{told}");
+        }
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        while out.read_line(&mut told).unwrap() > 0 {}
+        (child.wait().unwrap().code(), told)
+    };
+    let target = server.target();
+    let (code, told) = follow(&["run", "Make a file", "--target", &target, "--jsonl"], "task.started");
+    assert_eq!(code, Some(8), "{told}");
+    let state = |caller: &Caller<'_>| {
+        let run: Value = serde_json::from_str(&caller.run(&["show", "--json"]).out).unwrap();
+        run["state"]["state"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(state(&caller), "paused");
+    // From where it was paused on, without a repeat.
+    let (code, more) = follow(&["resume", "--jsonl"], "\"kind\":\"run.transitioned\"");
+    assert_eq!(code, Some(8), "{more}");
+    let seqs = |told: &str| {
+        lines(told)
+            .iter()
+            .map(|e| e["seq"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let both: Vec<u64> = [seqs(&told), seqs(&more)].concat();
+    assert!(both.windows(2).all(|pair| pair[0] < pair[1]), "{both:?}");
+    assert_eq!(caller.run(&["abort"]).code, 0);
+    assert_eq!(state(&caller), "aborted");
 }
 
 #[test]
