@@ -143,7 +143,6 @@ impl Client {
             .map_err(|_| self.silent(THINKING))?
             .map_err(|error| ClientError::of(self.server(), &error, !error.is_connect()))?;
         if response.status().is_success() {
-            self.0.answered.store(true, Ordering::Relaxed);
             Ok(response)
         } else {
             Err(self.refused(response).await)
@@ -157,7 +156,9 @@ impl Client {
     async fn whole_of(&self, response: Response<Incoming>, kind: &str) -> Result<Bytes, ClientError> {
         let found = content_type(response.headers());
         if found.starts_with(kind) {
-            return self.whole(response).await;
+            let whole = self.whole(response).await?;
+            self.0.answered.store(true, Ordering::Relaxed);
+            return Ok(whole);
         }
         Err(self.foreign(format!("it answers with `{found}` where {kind} belongs")))
     }
