@@ -99,6 +99,7 @@ impl Client {
             (HeaderName::from_static("idempotency-key"), key.as_str()),
         ];
         let begun = Instant::now();
+        let mut was_lost = false;
         loop {
             let done = async {
                 let sent = self.send(Method::POST, path, body.clone(), &headers);
@@ -106,7 +107,7 @@ impl Client {
             };
             match done.await {
                 // Another server does not know the key, and would do it twice.
-                Err(ClientError::Lost { .. }) if begun.elapsed() < AWAY && self.is_the_same_since(begun).await => {}
+                Err(ClientError::Lost { .. }) if !was_lost && self.is_the_same_since(begun).await => was_lost = true,
                 Err(error) if error.is_too_early() && begun.elapsed() < AWAY => {
                     tokio::time::sleep(error.pause().unwrap_or(PAUSE)).await;
                 }

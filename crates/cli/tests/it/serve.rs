@@ -2,6 +2,7 @@
 
 mod access;
 mod elsewhere;
+mod follow;
 mod keys;
 mod lines;
 mod queue;
