@@ -5,6 +5,7 @@ mod bench;
 mod chaos;
 mod clients;
 mod contract;
+mod dashboards;
 mod e2e;
 mod escape;
 mod obedient;
@@ -52,6 +53,8 @@ enum Verb {
     },
     /// Run the real agent CLIs against the loopback model server; names what has changed.
     Contract,
+    /// Have promtool parse every expression of the dashboards and the alerts, and try the alerts.
+    Dashboards,
     /// Try to get out of the sandbox by every known way, and take each of its layers away in turn.
     Escape,
     /// Let an agent carry out every hostile instruction it reads, within the sandbox, and count the harm.
@@ -108,6 +111,7 @@ fn main() -> anyhow::Result<()> {
             json,
         } => bench::run(name, part.as_deref(), count, json),
         Verb::Contract => contract::run(),
+        Verb::Dashboards => dashboards::run(),
         Verb::Escape => escape::run(),
         Verb::Obedient => obedient::run(),
         Verb::Policy { scripts, texts, seed } => policy::run(scripts, texts, seed),

@@ -5,6 +5,7 @@ use crate::{
     core::{Core, Setup},
     key::Who,
     provider::{ConfigError, Failure, Opened, Provider},
+    question::Wanted,
     route::{self, Decision, Lost, Warm, Wish},
     service::Service,
     tally::Tally,
@@ -167,6 +168,7 @@ impl Gateway {
             request: uuid::Uuid::now_v7().simple().to_string(),
             asked: request.model.to_string(),
             reason: "asked for by a native agent".to_owned(),
+            operation: Wanted::Answer.as_str().to_owned(),
             ..CallRow::default()
         };
         match service.take_one(&who, target, sent, request.max_tokens.into()).await {
@@ -201,7 +203,7 @@ async fn hear(
     };
     match opened {
         Opened::Pieces(pieces) => take(pieces),
-        Opened::Whole(body, _) => {
+        Opened::Whole(body, ..) => {
             let body =
                 serde_json::from_slice(&body).map_err(|e| Failure::provider(format!("its answer is no JSON: {e}")))?;
             take(dialect.map(|d| d.read_document(&body)).unwrap_or_default());

@@ -42,3 +42,4 @@ pub use route::{
     Candidate, Decision, Difficulty, Example, Losses, Lost, Policy, Route, TooFew, Trained, Weights, Wish, train,
 };
 pub use service::{Auth, OnLoss, Outside, Rules, Service};
+pub use wire::piece::status_of;

@@ -6,13 +6,14 @@ use crate::{
 };
 use bytes::Bytes;
 use hyper::HeaderMap;
-use maestria_kernel::At;
+use maestria_kernel::{At, ledger::CallRow, trace::Place};
 use serde::Deserialize;
 use serde_json::Value;
 use sonic_rs::LazyValue;
 use std::{
     ops::Range,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 /// What is wanted.
@@ -24,6 +25,17 @@ pub(crate) enum Wanted {
     Embeddings,
     /// How many tokens it is.
     Count,
+}
+
+impl Wanted {
+    /// The word of the books.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "chat",
+            Self::Embeddings => "embeddings",
+            Self::Count => "count_tokens",
+        }
+    }
 }
 
 /// A request, read as far as its handling needs it.
@@ -46,6 +58,12 @@ pub(crate) struct Question {
     pub(crate) max_tokens: Option<u64>,
     /// No answer that was given before will do.
     pub(crate) fresh: bool,
+    /// The path it came in by, without the model's name; empty for the gateway's own.
+    pub(crate) door: &'static str,
+    /// The trace it came with.
+    pub(crate) trace: Option<Place>,
+    /// How long it has waited for its client's rate.
+    waited: OnceLock<Duration>,
     model_at: Option<Range<usize>>,
     usage: UsageWish,
     ask: OnceLock<Result<Arc<Ask>, Unreadable>>,
@@ -91,6 +109,22 @@ pub(crate) struct Door {
     pub(crate) stream: Option<bool>,
     pub(crate) array: bool,
     pub(crate) query: &'static str,
+}
+
+impl Door {
+    /// The path, without the model's name.
+    pub(crate) const fn path(&self) -> &'static str {
+        match (self.face, self.wanted) {
+            (Dialect::OpenAi, Wanted::Embeddings) => "/v1/embeddings",
+            (Dialect::OpenAi, _) => "/v1/chat/completions",
+            (Dialect::Responses, _) => "/v1/responses",
+            (Dialect::Anthropic, Wanted::Count) => "/v1/messages/count_tokens",
+            (Dialect::Anthropic, _) => "/v1/messages",
+            (Dialect::Gemini, Wanted::Count) => "/v1beta/models/{model}:countTokens",
+            (Dialect::Gemini, _) if matches!(self.stream, Some(true)) => "/v1beta/models/{model}:streamGenerateContent",
+            (Dialect::Gemini, _) => "/v1beta/models/{model}:generateContent",
+        }
+    }
 }
 
 impl Question {
@@ -143,6 +177,9 @@ impl Question {
             array: door.array,
             query: door.query,
             fresh: false,
+            door: "",
+            trace: None,
+            waited: OnceLock::new(),
             max_tokens: count(&peek.max_completion_tokens)
                 .or_else(|| count(&peek.max_tokens))
                 .or_else(|| count(&peek.max_output_tokens))
@@ -154,6 +191,27 @@ impl Question {
             ask: OnceLock::new(),
             counted: OnceLock::new(),
         })
+    }
+
+    /// Notes how long it has waited for its client's rate.
+    pub(crate) fn note_wait(&self, waited: Duration) {
+        // It waits once.
+        let _ = self.waited.set(waited);
+    }
+
+    /// What the books say of it before it is answered.
+    pub(crate) fn row(&self) -> CallRow {
+        let waited = self.waited.get().copied().unwrap_or_default();
+        CallRow {
+            at: self.at,
+            request: self.id.clone(),
+            asked: self.model.clone(),
+            door: self.door.to_owned(),
+            operation: self.wanted.as_str().to_owned(),
+            waited_millis: u64::try_from(waited.as_millis()).unwrap_or(u64::MAX),
+            trace: self.trace.map(|place| place.to_string()),
+            ..CallRow::default()
+        }
     }
 
     /// All of the request.

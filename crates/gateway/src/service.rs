@@ -218,7 +218,11 @@ impl Service {
     }
 
     async fn attend(&self, question: &Question, who: &Who) -> Result<Answered, Fault> {
+        let asked = Instant::now();
         self.limits.admit(&who.client, question.body.len() as u64 / 4).await?;
+        if !self.limits.is_free() {
+            question.note_wait(asked.elapsed());
+        }
         let keyed = self.cache.as_ref().and_then(|c| Some((c, c.key(question, who)?)));
         match keyed {
             Some((cache, key)) => self.through(cache, key, question, who).await,
@@ -232,12 +236,7 @@ impl Service {
         if self.may_not_fit(question) {
             question.count().await;
         }
-        let row = CallRow {
-            at: question.at,
-            request: question.id.clone(),
-            asked: question.model.clone(),
-            ..CallRow::default()
-        };
+        let row = question.row();
         let taken = match self.decide(question, who) {
             Ok(decision) => self.take(question, who, decision).await,
             Err(fault) => Err(fault),

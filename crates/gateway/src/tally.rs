@@ -6,7 +6,7 @@ use crate::{
     key::Who,
     lane::UnderWay,
     pass::Pass,
-    wire::{Counts, Fault, Piece},
+    wire::{Counts, Fault, Piece, Stop},
 };
 use maestria_kernel::{Cost, Tokens, Usage, ledger::CallRow, model::CallNews};
 use std::{sync::Arc, time::Instant};
@@ -125,7 +125,8 @@ impl Tally {
                 Piece::Counts(counts) => self.counts(*counts),
                 Piece::Text(text) | Piece::Thought(text) | Piece::Arguments(text) => self.content += text.len() as u64,
                 Piece::Fault(fault) => self.failed(fault),
-                Piece::Begin { .. } | Piece::Proof(_) | Piece::Call { .. } | Piece::Stop(_) => {}
+                Piece::Stop(stop) => self.stopped(*stop),
+                Piece::Begin { .. } | Piece::Proof(_) | Piece::Call { .. } => {}
             }
             if self.row.first_millis == 0 && piece.is_content() {
                 self.first();
@@ -141,6 +142,11 @@ impl Tally {
     /// The first content is there.
     pub(crate) fn first(&mut self) {
         self.row.first_millis = millis(self.started).max(1);
+    }
+
+    /// Why the model stopped.
+    pub(crate) fn stopped(&mut self, stop: Stop) {
+        stop.as_str().clone_into(&mut self.row.finish);
     }
 
     /// What the provider counted.

@@ -29,6 +29,11 @@ macro_rules! id {
                 Self(uuid)
             }
 
+            /// Its bytes, most significant first.
+            pub const fn bytes(&self) -> [u8; 16] {
+                *self.0.as_bytes()
+            }
+
             /// The short form for people: the prefix and the last six digits (the random end of a UUIDv7).
             pub fn short(&self) -> String {
                 let hex = self.0.simple().to_string();

@@ -201,6 +201,21 @@ pub struct CallRow {
     pub code: String,
     /// Tries that failed before.
     pub retries: u32,
+    /// The path it came in by, without the model's name; empty for calls of this process's own.
+    #[serde(default)]
+    pub door: String,
+    /// `chat`, `embeddings` or `count_tokens`; empty in books of a former version.
+    #[serde(default)]
+    pub operation: String,
+    /// Why the model stopped: `stop`, `tool_calls`, `length` or `content_filter`; empty where it is not known.
+    #[serde(default)]
+    pub finish: String,
+    /// How long it waited for its client's rate.
+    #[serde(default)]
+    pub waited_millis: u64,
+    /// The `traceparent` that it came with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trace: Option<String>,
 }
 
 /// What usage is grouped by.
@@ -318,6 +333,12 @@ pub trait Ledger: Send + Sync {
 
     /// Calls since a moment, the newest first.
     fn calls(&self, since: At, limit: u32) -> Boxed<'_, Result<Vec<CallRow>, StoreError>>;
+
+    /// Calls by their places in the books, which grow: those after `number`, at most `limit`, in order.
+    fn calls_after(&self, number: u64, limit: u32) -> Boxed<'_, Result<Vec<(u64, CallRow)>, StoreError>>;
+
+    /// The place of the newest call; 0 when there is none.
+    fn newest_call(&self) -> Boxed<'_, Result<u64, StoreError>>;
 
     /// Keeps a new key; `false` when there is one of that name.
     fn add_key(&self, key: ClientKey) -> Boxed<'_, Result<bool, StoreError>>;

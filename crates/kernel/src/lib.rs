@@ -38,6 +38,7 @@ pub mod run;
 pub mod settle;
 pub mod state;
 pub mod time;
+pub mod trace;
 pub mod violation;
 pub mod workflow;
 

@@ -188,11 +188,22 @@ pub trait Store: Send + Sync {
     /// Events of all runs whose number is greater than `after`, at most `limit`, by number.
     fn feed(&self, after: u64, limit: u32) -> Boxed<'_, Result<Vec<Numbered>, StoreError>>;
 
+    /// Events of some kinds whose number is greater than `after` and at most `until`, by number.
+    fn told(
+        &self,
+        kinds: &'static [&'static str],
+        after: u64,
+        until: u64,
+    ) -> Boxed<'_, Result<Vec<Numbered>, StoreError>>;
+
     /// The number of the newest event of all; 0 when there is none.
     fn newest(&self) -> Boxed<'_, Result<u64, StoreError>>;
 
     /// Effects that a run owes, in order.
     fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>>;
+
+    /// How many effects all runs owe together.
+    fn debts(&self) -> Boxed<'_, Result<u64, StoreError>>;
 
     /// All runs, newest first.
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>>;

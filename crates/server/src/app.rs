@@ -4,6 +4,7 @@ use crate::{
     audit::{self, Audited},
     config::{AgentTable, Config, Workflows},
     gateway::{InHouse, LaneStatus, way},
+    telemetry::Telemetry,
 };
 use maestria_agents::{
     cli::{AgentConfig, CliAgent, Kind, Surroundings, Transport},
@@ -30,6 +31,7 @@ use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
+use tokio::sync::OnceCell;
 
 /// What keeps the product from opening.
 #[derive(Debug, thiserror::Error)]
@@ -108,6 +110,7 @@ pub struct App {
     locks: PathBuf,
     in_house: Arc<InHouse>,
     pub(crate) audited: Arc<Audited>,
+    telemetry: OnceCell<Option<Telemetry>>,
 }
 
 /// The moment it is.
@@ -124,7 +127,7 @@ impl App {
     pub async fn open(config: Config, options: Options) -> Result<Self, AppError> {
         let workflows =
             Workflows::load(&config.workflows, &config.limits).map_err(|e| AppError::Config(e.to_string()))?;
-        let data = config.store.parent().unwrap_or(Path::new(".")).to_owned();
+        let data = config.data();
         make_private(&data)?;
         let path = config.store.clone();
         let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await;
@@ -169,12 +172,42 @@ impl App {
             locks,
             in_house,
             audited,
+            telemetry: OnceCell::new(),
         })
+    }
+
+    /// Begins to tell a collector of traces what happens, where one is configured. What goes wrong with it is logged: a run is
+    /// not stopped by those who look at it.
+    pub async fn observe(&self) {
+        let begun = self.telemetry.get_or_try_init(|| async {
+            if self.config.telemetry.endpoint.is_none() {
+                return Ok::<_, AppError>(None);
+            }
+            let ledger = crate::gateway::books(&self.config).await?;
+            let data = self.config.data();
+            Ok(Telemetry::start(
+                &self.config.telemetry,
+                self.engine.store(),
+                ledger,
+                data,
+            ))
+        });
+        if let Err(error) = begun.await {
+            tracing::warn!(%error, "traces cannot be told");
+        }
+    }
+
+    /// How the export of traces fares in this process, where there is one.
+    pub(crate) fn telemetry(&self) -> Option<&Telemetry> {
+        self.telemetry.get()?.as_ref()
     }
 
     /// Ends what the product still has open. What is leased of budgets and not given back counts as spent.
     pub async fn close(&self) {
         self.in_house.close().await;
+        if let Some(telemetry) = self.telemetry() {
+            telemetry.close().await;
+        }
     }
 
     /// How the providers' keys fare; nothing before the first call.
@@ -443,6 +476,7 @@ fn workers(config: &Config, options: &Options, gateway: &Gateway, in_house: &Arc
         policy: Some(config.policy.clone()),
         trust: Some(trust_book(&config.store)),
         switchboard: Some(in_house.clone()),
+        traced: config.telemetry.traced(),
         ..Surroundings::of_process(config.store.parent().map(|data| data.join("probes")))
     });
     let clis = config.agents.iter().map(|(name, table)| {

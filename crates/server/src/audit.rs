@@ -5,6 +5,7 @@ mod read;
 
 pub use read::{check, entries};
 
+use crate::histogram::Histogram;
 use maestria_kernel::{
     Effect, EffectId, Event, RunId, Seq,
     command::Command,
@@ -14,7 +15,8 @@ use maestria_kernel::{
 use maestria_sandbox::audit::{Audit, Record, fingerprint};
 use std::{
     path::Path,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::{Mutex, Notify};
 
@@ -33,6 +35,8 @@ pub(crate) struct Audited {
     trail: Mutex<Audit>,
     /// Rung at each commit that leaves a trail, once somebody follows beside the commits.
     bell: OnceLock<Notify>,
+    /// How long commits have taken.
+    commits: std::sync::Mutex<Histogram>,
 }
 
 impl std::fmt::Debug for Audited {
@@ -47,7 +51,17 @@ impl Audited {
             store,
             trail: Mutex::new(trail),
             bell: OnceLock::new(),
+            commits: std::sync::Mutex::new(Histogram::new(Histogram::DISK)),
         }
+    }
+
+    fn note(&self, took: Duration) {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).add(took);
+    }
+
+    /// How long commits have taken so far, in this process.
+    pub(crate) fn commits(&self) -> Histogram {
+        self.commits.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Follows beside the commits from now on, for ever: a process that stays need not wait for the trail at each of them.
@@ -87,7 +101,9 @@ impl Store for Audited {
     fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let worth_it = batch.events.iter().any(|stored| is_worth_an_entry(&stored.event));
+            let begun = Instant::now();
             self.store.commit(run, batch).await?;
+            self.note(begun.elapsed());
             match self.bell.get() {
                 Some(bell) if worth_it => bell.notify_one(),
                 None if worth_it => self.follow().await,
@@ -114,12 +130,25 @@ impl Store for Audited {
         self.store.feed(after, limit)
     }
 
+    fn told(
+        &self,
+        kinds: &'static [&'static str],
+        after: u64,
+        until: u64,
+    ) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        self.store.told(kinds, after, until)
+    }
+
     fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
         self.store.newest()
     }
 
     fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>> {
         self.store.owed(run)
+    }
+
+    fn debts(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        self.store.debts()
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {

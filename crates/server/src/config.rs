@@ -6,6 +6,7 @@ mod gateway;
 mod layers;
 mod schema;
 mod sources;
+mod telemetry;
 mod value;
 mod workflows;
 
@@ -13,6 +14,7 @@ pub use edit::{EditError, set};
 pub use gateway::{GatewayTable, Workers};
 pub use maestria_secrets::Secret;
 pub use sources::Sources;
+pub use telemetry::TelemetryTable;
 pub use workflows::Workflows;
 
 use layers::Layers;
@@ -147,6 +149,8 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Names that the server goes by besides those of this machine.
     pub hosts: Vec<String>,
+    /// Where traces go.
+    pub telemetry: TelemetryTable,
     layers: Layers,
 }
 
@@ -236,8 +240,14 @@ impl Config {
             tls_cert: get.path("server.tls_cert"),
             tls_key: get.path("server.tls_key"),
             hosts: get.words("server.hosts"),
+            telemetry: TelemetryTable::resolve(&mut get),
             layers: Layers::default(),
         }
+    }
+
+    /// The folder of the database and of all that lies beside it.
+    pub fn data(&self) -> PathBuf {
+        self.store.parent().unwrap_or(std::path::Path::new(".")).to_owned()
     }
 
     /// The values in force, each with its key and its origin; as TOML, secrets masked.

@@ -14,6 +14,7 @@ pub use told::{RouteError, budgets, models, route};
 use crate::{
     app::{AppError, Options, now},
     config::Config,
+    telemetry::Telemetry,
 };
 pub use maestria_gateway::{
     Advice, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Weights, Wish,
@@ -22,7 +23,7 @@ pub use maestria_gateway::{
 };
 use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rate, Rules, Server, Service, Setup};
 use maestria_kernel::ledger::{Account, Ledger};
-use maestria_store::SqliteLedger;
+use maestria_store::{SqliteLedger, SqliteStore};
 use owner::{Owner, absorb};
 use std::{
     fs::File,
@@ -143,6 +144,7 @@ pub async fn books(config: &Config) -> Result<Arc<dyn Ledger>, AppError> {
 pub struct Listening {
     server: Server,
     owner: Owner,
+    telemetry: Option<Telemetry>,
     /// What the dead had held and is spent now.
     pub absorbed: Vec<(Account, maestria_kernel::Cost)>,
 }
@@ -168,6 +170,7 @@ impl Listening {
             on_loss: table.on_loss,
             cache: table.cache.clone(),
         };
+        let telemetry = observe(config, ledger.clone()).await?;
         let outside = Outside {
             ledger,
             owner: owner.name.clone(),
@@ -180,6 +183,7 @@ impl Listening {
         Ok(Self {
             server: server.map_err(|e| AppError::Config(e.to_string()))?,
             owner,
+            telemetry,
             absorbed,
         })
     }
@@ -196,7 +200,21 @@ impl Listening {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         self.server.run(stop).await;
         self.owner.release();
+        if let Some(telemetry) = self.telemetry {
+            telemetry.close().await;
+        }
     }
+}
+
+/// Tells a collector what the gateway does, where one is configured.
+async fn observe(config: &Config, ledger: Arc<dyn Ledger>) -> Result<Option<Telemetry>, AppError> {
+    if config.telemetry.endpoint.is_none() {
+        return Ok(None);
+    }
+    let path = config.store.clone();
+    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await;
+    let store = Arc::new(opened.map_err(|e| AppError::Config(e.to_string()))??);
+    Ok(Telemetry::start(&config.telemetry, store, ledger, config.data()))
 }
 
 /// The token in a file that only its owner can read; `fresh` becomes it when it is not there.

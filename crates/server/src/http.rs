@@ -57,6 +57,7 @@ pub(crate) struct Shared {
     pub(crate) tail: Arc<Tail>,
     pub(crate) rows: Arc<Rows>,
     pub(crate) views: Views,
+    pub(crate) meter: metrics::Meter,
     pub(crate) gallery: shown::Gallery,
     pub(crate) host: Arc<Host>,
     pub(crate) access: Access,

@@ -8,11 +8,13 @@ pub mod audit;
 pub mod config;
 mod doctor;
 pub mod gateway;
+mod histogram;
 mod host;
 pub mod http;
 mod recordings;
 pub mod rules;
 mod stream;
+mod telemetry;
 
 pub use app::{
     App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, named, now, start_repository, trust_book,

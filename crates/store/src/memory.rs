@@ -136,6 +136,21 @@ impl Store for MemoryStore {
             .collect()))
     }
 
+    fn told(
+        &self,
+        kinds: &'static [&'static str],
+        after: u64,
+        until: u64,
+    ) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        let logs = self.logs();
+        let numbers = (1..).zip(&logs.feed);
+        let between = numbers.filter(|(number, _)| after < *number && *number <= until);
+        let all = between.filter_map(|(number, place)| logs.at(number, *place));
+        done(Ok(all
+            .filter(|numbered| kinds.contains(&numbered.stored.event.kind()))
+            .collect()))
+    }
+
     fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
         done(Ok(self.logs().feed.len() as u64))
     }
@@ -144,6 +159,10 @@ impl Store for MemoryStore {
         done(Ok(self.read(run, |log| {
             log.owed.iter().map(|(id, effect)| (*id, effect.clone())).collect()
         })))
+    }
+
+    fn debts(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        done(Ok(self.logs().runs.values().map(|log| log.owed.len() as u64).sum()))
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {

@@ -118,12 +118,25 @@ impl Store for SqliteStore {
         Box::pin(self.readers.read(move |view| view.feed(after, limit)))
     }
 
+    fn told(
+        &self,
+        kinds: &'static [&'static str],
+        after: u64,
+        until: u64,
+    ) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.told(kinds, after, until)))
+    }
+
     fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
         Box::pin(self.readers.read(|view| view.newest()))
     }
 
     fn owed(&self, run: RunId) -> Boxed<'_, Result<Vec<(EffectId, Effect)>, StoreError>> {
         Box::pin(self.readers.read(move |view| view.owed(run)))
+    }
+
+    fn debts(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        Box::pin(self.readers.read(|view| view.debts()))
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {

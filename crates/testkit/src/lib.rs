@@ -7,6 +7,7 @@
 //! * [`home`] — a HOME of its own and a cleared environment.
 //! * [`real`] — where the real agent CLIs are, and how each is pointed at the model server.
 //! * [`built`] — where those two binaries are, for the tests of other crates.
+//! * [`collector`] — a collector of traces, with answers on demand.
 //! * [`store`] — what every store promises, as one suite of tests for all of them.
 //! * [`lines`] — a child process spoken to line by line, with deadlines instead of sleeps.
 //!
@@ -14,6 +15,7 @@
 //! of the person who runs the tests. Start reading at [`model`], then [`real`].
 
 pub mod built;
+pub mod collector;
 pub mod fake;
 pub mod home;
 pub mod lines;
@@ -22,6 +24,7 @@ pub mod ports;
 pub mod real;
 pub mod store;
 
+pub use collector::Collector;
 pub use home::TestHome;
 pub use lines::Lines;
 pub use model::ModelServer;

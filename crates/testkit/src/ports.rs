@@ -318,6 +318,15 @@ impl Store for Mortal {
         self.inner.feed(after, limit)
     }
 
+    fn told(
+        &self,
+        kinds: &'static [&'static str],
+        after: u64,
+        until: u64,
+    ) -> Boxed<'_, Result<Vec<Numbered>, StoreError>> {
+        self.inner.told(kinds, after, until)
+    }
+
     fn newest(&self) -> Boxed<'_, Result<u64, StoreError>> {
         self.inner.newest()
     }
@@ -327,6 +336,10 @@ impl Store for Mortal {
         run: RunId,
     ) -> Boxed<'_, Result<Vec<(maestria_kernel::EffectId, maestria_kernel::Effect)>, StoreError>> {
         self.inner.owed(run)
+    }
+
+    fn debts(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        self.inner.debts()
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {

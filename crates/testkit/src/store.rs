@@ -53,6 +53,8 @@ macro_rules! store_suite {
             writers_of_many_runs_lose_nothing,
             readers_see_whole_batches,
             the_feed_has_every_event_once_in_the_order_of_commits,
+            the_feed_can_be_asked_for_some_kinds,
+            all_that_is_owed_is_counted,
             commands_from_many_get_their_own_numbers,
         );
     };

@@ -29,10 +29,12 @@ use maestria_kernel::{
     port::{Boxed, Control, Observer, ReviewJob, TaskJob},
     review::Opinion,
     time::At,
+    trace,
 };
 use maestria_sandbox::Spec;
 use std::{
     collections::{BTreeMap, HashMap},
+    ffi::OsString,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -57,6 +59,8 @@ pub struct Surroundings {
     pub trust: Option<PathBuf>,
     /// Who gives workers their keys for the gateway.
     pub switchboard: Option<Arc<dyn Switchboard>>,
+    /// So many runs of a hundred are traced; `None`: none, and workers are told of no trace.
+    pub traced: Option<u8>,
 }
 
 impl Surroundings {
@@ -71,7 +75,14 @@ impl Surroundings {
             policy: None,
             trust: None,
             switchboard: None,
+            traced: None,
         }
+    }
+
+    /// The variable that tells a worker where in which trace it is, if runs are traced.
+    pub(super) fn trace(&self, place: impl FnOnce(u8) -> trace::Place) -> Option<(OsString, OsString)> {
+        let percent = self.traced?;
+        Some(("TRACEPARENT".into(), place(percent).to_string().into()))
     }
 
     /// The person's home.

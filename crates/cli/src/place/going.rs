@@ -58,7 +58,9 @@ impl Going {
         let (leave, leaving) = watch::channel(Leave::No);
         let (going, news) = match place {
             Place::Here(here) => {
-                let engine = here.app().await?.engine.clone();
+                let app = here.app().await?;
+                app.observe().await;
+                let engine = app.engine.clone();
                 let news = Source::Here(engine.watch(run).await);
                 // On its own: while an answer is sent to the driver, the driver has to run.
                 let driving = async move { Ok(engine.drive(run, patience, leaving).await?) };

@@ -14,6 +14,8 @@ mod real_workers;
 mod sandbox;
 mod secrets;
 mod serve;
+mod tables;
+mod traces;
 mod trust;
 mod violations;
 mod workers;

@@ -75,13 +75,15 @@ impl Handler {
         let who = self.admit(request.headers(), request.uri()).await?;
         match place {
             Place::Ask(door) => {
-                let (array, wanted) = (door.array, door.wanted);
+                let (array, wanted, path) = (door.array, door.wanted, door.path());
                 check_type(request.headers())?;
                 let (head, body) = request.into_parts();
                 let body = self.body(body).await?;
                 let own = passed_on(&head.headers);
                 let mut question = Question::read(id.to_owned(), self.service.now(), door, own, body)?;
                 question.fresh = wants_fresh(&head.headers);
+                question.door = path;
+                question.trace = traced(&head.headers);
                 let answered = self.service.answer(&question, &who).await;
                 match answered {
                     // The provider does not count, or not in this dialect.
@@ -286,6 +288,16 @@ fn check_type(headers: &HeaderMap) -> Result<(), Fault> {
 fn wants_fresh(headers: &HeaderMap) -> bool {
     let wish = headers.get("cache-control").and_then(|v| v.to_str().ok());
     wish.is_some_and(|wish| wish.contains("no-cache") || wish.contains("no-store"))
+}
+
+/// The trace that the client is in.
+fn traced(headers: &HeaderMap) -> Option<maestria_kernel::trace::Place> {
+    let mut given = headers.get_all("traceparent").iter();
+    // Two of them say nothing.
+    let (Some(one), None) = (given.next(), given.next()) else {
+        return None;
+    };
+    maestria_kernel::trace::Place::parse(one.to_str().ok()?.trim())
 }
 
 fn passed_on(headers: &HeaderMap) -> HeaderMap {

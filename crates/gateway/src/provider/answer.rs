@@ -1,12 +1,14 @@
 //! Answers as they come in. A stream is held back until it has content, so that a failure before that can be tried
 //! again and no client hears of it.
 
+mod skim;
+
 use super::{Failure, Pieces, http::silent, line::Exchange};
-use crate::wire::{Counts, Dialect, Fault, Kind, Piece, Reader, sse::Events};
+use crate::wire::{Counts, Dialect, Fault, Kind, Piece, Reader, Stop, sse::Events};
 use bytes::Bytes;
 use hyper::Response;
-use serde::Deserialize;
 use serde_json::Value;
+use skim::skim;
 use std::time::Duration;
 
 /// The longest whole answer, in bytes.
@@ -21,8 +23,8 @@ const HELD: usize = 1 << 20;
 /// A call whose answer has begun.
 #[derive(Debug)]
 pub(crate) enum Opened {
-    /// The whole answer as it came, and what the provider counted.
-    Whole(Bytes, Option<Counts>),
+    /// The whole answer as it came, what the provider counted, and why the model stopped.
+    Whole(Bytes, Option<Counts>, Option<Stop>),
     /// A stream that has content.
     Stream(Box<Stream>),
     /// The whole answer, in no dialect.
@@ -58,7 +60,9 @@ pub(crate) async fn open(
     if let Some(fault) = skimmed.fault() {
         return Err(Failure::of_fault(fault));
     }
-    Ok(Opened::Whole(whole, skimmed.counts(dialect)))
+    let stop = skimmed.stop(dialect);
+    let counts = skimmed.counts(dialect);
+    Ok(Opened::Whole(whole, counts, stop))
 }
 
 /// The whole body, or what of it had come when it failed.
@@ -318,40 +322,5 @@ impl Stream {
 
     fn note_stop(&mut self, pieces: &[Piece]) {
         self.stopped |= pieces.iter().any(|p| matches!(p, Piece::Stop(_) | Piece::Fault(_)));
-    }
-}
-
-/// What the gateway itself needs to know of a whole answer that it passes on unread.
-#[derive(Debug, Default, Deserialize)]
-struct Skimmed {
-    #[serde(default)]
-    usage: Value,
-    #[serde(default, rename = "usageMetadata")]
-    usage_metadata: Value,
-    #[serde(default)]
-    error: Value,
-}
-
-/// Reads only what is needed of a whole answer.
-fn skim(whole: &[u8]) -> Result<Skimmed, String> {
-    serde_json::from_slice(whole).map_err(|e| e.to_string())
-}
-
-impl Skimmed {
-    fn fault(&self) -> Option<Fault> {
-        let message = match &self.error {
-            Value::Null => return None,
-            Value::String(message) => message.as_str(),
-            error => error["message"].as_str().unwrap_or("the provider failed"),
-        };
-        Some(Fault::new(Kind::Upstream, message))
-    }
-
-    /// What the provider counted, if it did.
-    fn counts(self, dialect: Dialect) -> Option<Counts> {
-        let mut body = serde_json::json!({});
-        body["usage"] = self.usage;
-        body["usageMetadata"] = self.usage_metadata;
-        dialect.counts(&body)
     }
 }

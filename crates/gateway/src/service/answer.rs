@@ -45,10 +45,13 @@ pub(super) async fn build(
     let model = tally.model();
     let same = question.wanted != Wanted::Answer || (dialect == Some(face) && !question.array);
     let body = match opened {
-        Opened::Whole(bytes, counts) if same && !question.stream => {
+        Opened::Whole(bytes, counts, stop) if same && !question.stream => {
             tally.first();
             if let Some(counts) = counts {
                 tally.counts(counts);
+            }
+            if let Some(stop) = stop {
+                tally.stopped(stop);
             }
             tally.done();
             Body::Whole(bytes)
@@ -67,7 +70,7 @@ pub(super) async fn build(
                 tally,
             )))
         }
-        Opened::Whole(bytes, _) => {
+        Opened::Whole(bytes, ..) => {
             let pieces = read(dialect, &bytes).inspect_err(|fault| tally.failed(fault))?;
             tell(question, pieces, tally)?
         }

@@ -93,12 +93,9 @@ impl Service {
             }
         };
         let row = CallRow {
-            at: question.at,
-            request: question.id.clone(),
-            asked: question.model.clone(),
             reason: reason.clone(),
             code: again.code().to_owned(),
-            ..CallRow::default()
+            ..question.row()
         };
         let hold = self.budgets.nothing().await;
         let hold = hold.map_err(|error| Fault::new(Kind::Internal, error.to_string()))?;

@@ -48,6 +48,18 @@ pub enum Stop {
     Refused,
 }
 
+impl Stop {
+    /// The word of the books.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::End | Self::Word => "stop",
+            Self::Tools => "tool_calls",
+            Self::Length => "length",
+            Self::Refused => "content_filter",
+        }
+    }
+}
+
 /// What kind of failure it is, for status and type in any dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -78,6 +90,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Invalid,
+        Self::Unauthorised,
+        Self::Unpaid,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::TooLarge,
+        Self::TooLong,
+        Self::Limited,
+        Self::Upstream,
+        Self::Overloaded,
+        Self::TimedOut,
+        Self::Internal,
+    ];
+
     /// The HTTP status.
     pub const fn status(self) -> u16 {
         match self {
@@ -112,6 +140,12 @@ impl Kind {
             Self::TimedOut => "upstream_silent",
         }
     }
+}
+
+/// The HTTP status that a call of the books was answered with whose failure has this code.
+pub fn status_of(code: &str) -> Option<u16> {
+    let kind = Kind::ALL.into_iter().find(|kind| kind.code() == code);
+    kind.map(Kind::status)
 }
 
 /// A failure on its way to a client.

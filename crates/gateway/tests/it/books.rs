@@ -83,6 +83,14 @@ impl Ledger for OnBadDisk {
         self.books.calls(since, limit)
     }
 
+    fn calls_after(&self, number: u64, limit: u32) -> Boxed<'_, Result<Vec<(u64, CallRow)>, StoreError>> {
+        self.books.calls_after(number, limit)
+    }
+
+    fn newest_call(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        self.books.newest_call()
+    }
+
     fn add_key(&self, key: ClientKey) -> Boxed<'_, Result<bool, StoreError>> {
         self.books.add_key(key)
     }

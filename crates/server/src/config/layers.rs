@@ -26,6 +26,7 @@ impl Layers {
         let mut wrong = Vec::new();
         layers.defaults();
         layers.file(sources, &mut wrong);
+        layers.open_telemetry(sources, &mut wrong);
         layers.environment(sources, &mut wrong);
         if wrong.is_empty() {
             Ok(layers)
@@ -79,6 +80,25 @@ impl Layers {
                     }
                 }
             }
+        }
+    }
+
+    /// The variables that every program of OpenTelemetry reads; ours of the same meaning go over them.
+    fn open_telemetry(&mut self, sources: &Sources, wrong: &mut Vec<String>) {
+        if let Some(endpoint) = sources.var("OTEL_EXPORTER_OTLP_ENDPOINT") {
+            let origin = "environment OTEL_EXPORTER_OTLP_ENDPOINT";
+            self.set("telemetry.otlp_endpoint", Value::from(endpoint), origin);
+        }
+        let Some(text) = sources.var("OTEL_EXPORTER_OTLP_HEADERS") else {
+            return;
+        };
+        let origin = "environment OTEL_EXPORTER_OTLP_HEADERS";
+        match super::telemetry::headers(text) {
+            Some(headers) => headers
+                .into_iter()
+                .for_each(|(name, value)| self.set(&format!("telemetry.headers.{name}"), Value::from(value), origin)),
+            // The text itself is not shown: keys are in it.
+            None => wrong.push(format!("{origin}: expected pairs such as \"authorization=Bearer%20…\"")),
         }
     }
 

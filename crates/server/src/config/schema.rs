@@ -73,6 +73,9 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
         Kind::Words,
         "[\".env\", \".env.local\", \".envrc\"]",
     ),
+    ("telemetry.contents", Kind::Bool, "false"),
+    ("telemetry.otlp_endpoint", Kind::Text, ""),
+    ("telemetry.sample", Kind::Fraction, "1.0"),
     ("workers.cpu_percent", Kind::Number, "50"),
     ("workers.disk", Kind::Bytes, "\"10GiB\""),
     ("workers.files", Kind::Number, "4096"),
@@ -134,6 +137,7 @@ pub(super) fn find(key: &str) -> Result<Kind, String> {
         Some("providers") => (key.splitn(3, '.').nth(2), PROVIDER),
         Some("policies") => (key.splitn(3, '.').nth(2), POLICY),
         Some("routes") => (key.splitn(3, '.').nth(2), ROUTE),
+        Some("telemetry") if key.starts_with(HEADERS) => return Ok(Kind::Text),
         _ => {
             let fixed = FIXED.iter().find(|(name, ..)| *name == key);
             return fixed
@@ -159,7 +163,10 @@ pub(super) fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> 
     best.map(|(_, name)| name.to_owned()).unwrap_or_default()
 }
 
-/// Whether a value must not be shown: keys, and all environment of agents.
+/// What the names of headers for the collector stand below.
+const HEADERS: &str = "telemetry.headers.";
+
+/// Whether a value must not be shown: keys, headers, and all environment of agents.
 pub(super) fn is_secret(key: &str) -> bool {
-    key.ends_with(".key") || (key.starts_with("agents.") && key.contains(".env."))
+    key.ends_with(".key") || key.starts_with(HEADERS) || (key.starts_with("agents.") && key.contains(".env."))
 }

@@ -116,6 +116,17 @@ impl Reader<'_> {
         self.read(key, "a text", |v| v.as_str().map(str::to_owned))
     }
 
+    /// An address over HTTP.
+    pub(super) fn url(&mut self, key: &str) -> Option<String> {
+        self.read(key, "an address such as \"http://127.0.0.1:4318\"", |v| {
+            let text = v.as_str()?;
+            let uri: hyper::Uri = text.parse().ok()?;
+            let fits =
+                matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some() && uri.query().is_none();
+            (fits || text.is_empty()).then(|| text.to_owned())
+        })
+    }
+
     pub(super) fn flag(&mut self, key: &str) -> Option<bool> {
         self.read(key, "true or false", Value::as_bool)
     }

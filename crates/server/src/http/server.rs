@@ -183,6 +183,7 @@ impl Server {
             books: crate::gateway::books(&app.config).await?,
             tail: Tail::open(store.clone()).await.map_err(AppError::from)?,
             views: Views::new(store, rows.clone()),
+            meter: super::metrics::Meter::default(),
             gallery: super::shown::Gallery::default(),
             host: Arc::new(Host::new(app.clone(), rows.clone(), hosting)),
             rows,
@@ -241,6 +242,7 @@ impl Server {
     /// Serves until `stop` is done.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let router = routes(self.shared.clone());
+        self.shared.app.observe().await;
         let mut work = JoinSet::new();
         work.spawn(self.shared.tail.clone().run());
         if let Some(door) = self.door {
@@ -253,6 +255,11 @@ impl Server {
         if self.shared.host.takes_runs() {
             work.spawn(async move { app.audited.follow_beside().await });
         }
+        let shared = self.shared.clone();
+        work.spawn(async move {
+            // What fails here is tried again by who asks for the figures.
+            let _ = shared.meter.catch_up(&*shared.app.engine.store(), &*shared.books).await;
+        });
         let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         let mut connections = JoinSet::new();
         tokio::pin!(stop);

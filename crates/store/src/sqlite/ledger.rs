@@ -166,6 +166,14 @@ impl Ledger for SqliteLedger {
         Box::pin(self.read(move |connection| calls::list(connection, since, limit)))
     }
 
+    fn calls_after(&self, number: u64, limit: u32) -> Boxed<'_, Result<Vec<(u64, CallRow)>, StoreError>> {
+        Box::pin(self.read(move |connection| calls::after(connection, number, limit)))
+    }
+
+    fn newest_call(&self) -> Boxed<'_, Result<u64, StoreError>> {
+        Box::pin(self.read(calls::newest))
+    }
+
     fn add_key(&self, key: ClientKey) -> Boxed<'_, Result<bool, StoreError>> {
         Box::pin(self.write(move |connection| keys::add(connection, &key)))
     }

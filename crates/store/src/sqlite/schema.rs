@@ -6,6 +6,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_log.sql"),
     include_str!("../../migrations/sqlite/0002_ledger.sql"),
     include_str!("../../migrations/sqlite/0003_feed.sql"),
+    include_str!("../../migrations/sqlite/0004_tables.sql"),
 ];
 
 /// The newest schema this program knows.

@@ -58,9 +58,34 @@ impl View {
         )
     }
 
+    pub(super) fn told(&self, kinds: &[&str], after: u64, until: u64) -> Result<Vec<Numbered>, StoreError> {
+        // The kinds are words of the kernel: they need no escape.
+        let kinds = format!("[\"{}\"]", kinds.join("\",\""));
+        self.all(
+            "SELECT e.seq, e.kind, e.version, e.at, e.body, f.number - (f.last - e.seq) AS place, f.run
+             FROM feed f CROSS JOIN events e ON e.run = f.run AND e.seq > f.last - f.events AND e.seq <= f.last
+             WHERE f.number > ?1 AND f.number <= coalesce((SELECT min(number) FROM feed WHERE number >= ?2), ?2) AND place > ?1 AND place <= ?2
+                   AND e.kind IN (SELECT value FROM json_each(?3))
+             ORDER BY f.number, e.seq",
+            params![whole(after), whole(until), kinds],
+            |row| match RunId::from_str(row.get_ref(6)?.as_str()?) {
+                Ok(run) => self.numbered_row(run, row),
+                Err(e) => Ok(Err(self.location.damaged(e))),
+            },
+        )
+    }
+
     pub(super) fn newest(&self) -> Result<u64, StoreError> {
+        self.count("SELECT coalesce(max(number), 0) FROM feed")
+    }
+
+    pub(super) fn debts(&self) -> Result<u64, StoreError> {
+        self.count("SELECT count(*) FROM owed")
+    }
+
+    fn count(&self, sql: &str) -> Result<u64, StoreError> {
         self.connection
-            .prepare_cached("SELECT coalesce(max(number), 0) FROM feed")
+            .prepare_cached(sql)
             .and_then(|mut select| select.query_row([], |row| row.get(0)))
             .map(natural)
             .map_err(|e| self.location.fault(&e))

@@ -105,7 +105,13 @@ async fn events_of_an_older_schema_join_the_feed() {
     store.close().await;
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection
-        .execute_batch("DROP TABLE feed; PRAGMA user_version = 2;")
+        .execute_batch(
+            "DROP TABLE feed; DROP VIEW agents; DROP VIEW violations; DROP VIEW decisions; DROP VIEW reviews;
+             DROP VIEW model_metrics; DROP VIEW model_usage; DROP VIEW workflows; DROP VIEW tasks;
+             ALTER TABLE gateway_calls DROP COLUMN trace; ALTER TABLE gateway_calls DROP COLUMN waited_millis;
+             ALTER TABLE gateway_calls DROP COLUMN finish; ALTER TABLE gateway_calls DROP COLUMN operation;
+             ALTER TABLE gateway_calls DROP COLUMN door; PRAGMA user_version = 2;",
+        )
         .unwrap();
     drop(connection);
     let store = SqliteStore::open(&path).unwrap();

@@ -188,3 +188,30 @@ pub async fn the_feed_has_every_event_once_in_the_order_of_commits(store: Arc<dy
     let log: Vec<_> = own.into_iter().map(|told| told.stored).collect();
     assert_eq!(log_of(&*store, run(2)).await, log);
 }
+
+/// Some kinds only, between any two numbers, also within a commit: what is left of the feed.
+pub async fn the_feed_can_be_asked_for_some_kinds(store: Arc<dyn Store>) {
+    for after in [0, 4, 8] {
+        for number in 1..=3 {
+            let events = [said("a"), Event::RunReady, said("b"), Event::RunDiscarded];
+            store.commit(run(number), batch(after, events)).await.unwrap();
+        }
+    }
+    let all = store.feed(0, u32::MAX).await.unwrap();
+    let kinds: &[&str] = &["run.ready", "run.discarded"];
+    for after in 0..=37 {
+        for until in 0..=37 {
+            let between = all.iter().filter(|told| after < told.number && told.number <= until);
+            let wanted: Vec<_> = between
+                .filter(|told| kinds.contains(&told.stored.event.kind()))
+                .cloned()
+                .collect();
+            assert_eq!(
+                store.told(kinds, after, until).await.unwrap(),
+                wanted,
+                "{after}..={until}"
+            );
+        }
+    }
+    assert_eq!(store.told(&[], 0, 100).await.unwrap(), []);
+}

@@ -59,3 +59,18 @@ pub async fn what_is_owed_is_in_order(store: Arc<dyn Store>) {
     store.commit(run(1), first).await.unwrap();
     assert_eq!(store.owed(run(1)).await.unwrap(), expected);
 }
+
+/// The debts of all runs together.
+pub async fn all_that_is_owed_is_counted(store: Arc<dyn Store>) {
+    assert_eq!(store.debts().await.unwrap(), 0);
+    for number in 1..=3 {
+        let mut first = batch(0, [said("owes two")]);
+        first.owed = vec![(debt(1, 0), Effect::Prepare), (debt(1, 1), Effect::Plan)];
+        store.commit(run(number), first).await.unwrap();
+    }
+    assert_eq!(store.debts().await.unwrap(), 6);
+    let mut settling = batch(1, []);
+    settling.settled = vec![debt(1, 0)];
+    store.commit(run(2), settling).await.unwrap();
+    assert_eq!(store.debts().await.unwrap(), 5);
+}

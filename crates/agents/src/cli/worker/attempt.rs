@@ -24,6 +24,7 @@ use maestria_kernel::{
     money::Usage,
     outcome::{Outcome, Verdict},
     port::{Observer, TaskJob},
+    trace,
 };
 use maestria_sandbox::{Demand, policy::BadPolicy};
 use std::{
@@ -292,7 +293,10 @@ impl Course<'_> {
         let agent = self.agent;
         self.home.settle(agent.kind);
         let marker = self.job.run.to_string();
-        let (spec, stdin) = agent.spec(self.config, turn, &self.grants, &self.sight, self.home.path(), marker);
+        let (mut spec, stdin) = agent.spec(self.config, turn, &self.grants, &self.sight, self.home.path(), marker);
+        let (run, task, attempt) = (self.job.run, self.job.task.id, self.job.attempt);
+        let traced = |percent| trace::Place::of_attempt(run, task, attempt, percent);
+        spec.env.extend(agent.around.trace(traced));
         let work = drive(Order {
             kind: agent.kind,
             dialect: agent.dialect(),

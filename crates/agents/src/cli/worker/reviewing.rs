@@ -19,6 +19,7 @@ use maestria_kernel::{
     model::Caller,
     port::{Observer, ReviewJob},
     review::Opinion,
+    trace,
 };
 use maestria_sandbox::Demand;
 
@@ -89,7 +90,9 @@ async fn ask(
         vouched: true,
         ..Grants::default()
     };
-    let (spec, stdin) = agent.spec(&config, &turn, &grants, &sight, home.path(), job.run.to_string());
+    let (mut spec, stdin) = agent.spec(&config, &turn, &grants, &sight, home.path(), job.run.to_string());
+    let traced = |percent| trace::Place::of_review(job.run, job.review, percent);
+    spec.env.extend(agent.around.trace(traced));
     let audience = Audience {
         observer: Some(observer),
         agent: agent.name.clone(),

@@ -11,8 +11,9 @@ pub(super) fn insert(connection: &Connection, calls: &[CallRow]) -> rusqlite::Re
     let mut insert = connection.prepare_cached(
         "INSERT INTO gateway_calls (at, request, client, run, task, agent, project, asked, provider, model, reason,
                                     input, cached, written, output, reasoning, estimated, cost, millis, first_millis,
-                                    outcome, code, retries)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23)",
+                                    outcome, code, retries, door, operation, finish, waited_millis, trace)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23,
+                 ?24, ?25, ?26, ?27, ?28)",
     )?;
     for call in calls {
         insert.execute(params![
@@ -39,20 +40,43 @@ pub(super) fn insert(connection: &Connection, calls: &[CallRow]) -> rusqlite::Re
             call.outcome,
             call.code,
             call.retries,
+            call.door,
+            call.operation,
+            call.finish,
+            whole(call.waited_millis),
+            call.trace,
         ])?;
     }
     Ok(())
 }
 
 pub(super) fn list(connection: &Connection, since: At, limit: u32) -> rusqlite::Result<Vec<CallRow>> {
-    let mut select = connection.prepare(
-        "SELECT at, request, client, run, task, agent, project, asked, provider, model, reason, input, cached, written,
-                output, reasoning, estimated, cost, millis, first_millis, outcome, code, retries
-         FROM gateway_calls WHERE at >= ?1 ORDER BY at DESC, number DESC LIMIT ?2",
-    )?;
+    let mut select = connection.prepare(&format!(
+        "SELECT {COLUMNS} FROM gateway_calls WHERE at >= ?1 ORDER BY at DESC, number DESC LIMIT ?2"
+    ))?;
     let rows = select.query_map(params![since.0, limit], call_row)?;
     rows.collect()
 }
+
+pub(super) fn after(connection: &Connection, number: u64, limit: u32) -> rusqlite::Result<Vec<(u64, CallRow)>> {
+    let mut select = connection.prepare(&format!(
+        "SELECT {COLUMNS}, number FROM gateway_calls WHERE number > ?1 ORDER BY number LIMIT ?2"
+    ))?;
+    let rows = select.query_map(params![whole(number), limit], |row| {
+        Ok((row.get("number").map(natural)?, call_row(row)?))
+    })?;
+    rows.collect()
+}
+
+pub(super) fn newest(connection: &Connection) -> rusqlite::Result<u64> {
+    let sql = "SELECT coalesce(max(number), 0) FROM gateway_calls";
+    connection.query_row(sql, [], |row| row.get(0)).map(natural)
+}
+
+/// In the order in which [`call_row`] reads them.
+const COLUMNS: &str = "at, request, client, run, task, agent, project, asked, provider, model, reason, input, cached,
+    written, output, reasoning, estimated, cost, millis, first_millis, outcome, code, retries, door, operation, finish,
+    waited_millis, trace";
 
 fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
     let count = |place: usize| row.get(place).map(natural);
@@ -80,6 +104,11 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
         outcome: row.get(20)?,
         code: row.get(21)?,
         retries: row.get(22)?,
+        door: row.get(23)?,
+        operation: row.get(24)?,
+        finish: row.get(25)?,
+        waited_millis: count(26)?,
+        trace: row.get(27)?,
     })
 }
 
