@@ -59,6 +59,26 @@ impl fmt::Debug for Access {
     }
 }
 
+impl Access {
+    /// Whether that is an address, and one that may be spoken to so. Nothing is connected or read.
+    ///
+    /// # Errors
+    /// [`ClientError::Address`], [`ClientError::Plain`].
+    pub fn check(&self) -> Result<(), ClientError> {
+        self.address().map(drop)
+    }
+
+    fn address(&self) -> Result<Address, ClientError> {
+        let address = Address::parse(&self.server)?;
+        if address.is_secure() || address.is_near() || self.allow_plain {
+            return Ok(address);
+        }
+        Err(ClientError::Plain {
+            server: address.to_string(),
+        })
+    }
+}
+
 type Http = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// A server, as its callers see it. Clones share their connections.
@@ -88,12 +108,7 @@ impl Client {
     /// # Errors
     /// [`ClientError`] when the address, the token or the certificates cannot be used.
     pub fn new(access: &Access) -> Result<Self, ClientError> {
-        let address = Address::parse(&access.server)?;
-        if !address.is_secure() && !address.is_near() && !access.allow_plain {
-            return Err(ClientError::Plain {
-                server: address.to_string(),
-            });
-        }
+        let address = access.address()?;
         let mut credential = HeaderValue::from_str(&format!("Bearer {}", access.token)).map_err(|_| {
             // What it is made of is nobody's business.
             ClientError::Token("it holds more than visible ASCII characters".to_owned())

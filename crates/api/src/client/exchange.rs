@@ -62,10 +62,7 @@ impl Client {
                     tokio::time::sleep(error.pause().unwrap_or(pause)).await;
                     pause *= 2;
                 }
-                read => {
-                    self.0.answered.fetch_or(read.is_ok(), Ordering::Relaxed);
-                    return read;
-                }
+                read => return read,
             }
         }
     }
@@ -102,6 +99,7 @@ impl Client {
             (HeaderName::from_static("idempotency-key"), key.as_str()),
         ];
         let begun = Instant::now();
+        let mut was_lost = false;
         loop {
             let done = async {
                 let sent = self.send(Method::POST, path, body.clone(), &headers);
@@ -109,7 +107,7 @@ impl Client {
             };
             match done.await {
                 // Another server does not know the key, and would do it twice.
-                Err(ClientError::Lost { .. }) if begun.elapsed() < AWAY && self.is_the_same_since(begun).await => {}
+                Err(ClientError::Lost { .. }) if !was_lost && self.is_the_same_since(begun).await => was_lost = true,
                 Err(error) if error.is_too_early() && begun.elapsed() < AWAY => {
                     tokio::time::sleep(error.pause().unwrap_or(PAUSE)).await;
                 }
@@ -159,7 +157,9 @@ impl Client {
     async fn whole_of(&self, response: Response<Incoming>, kind: &str) -> Result<Bytes, ClientError> {
         let found = content_type(response.headers());
         if found.starts_with(kind) {
-            return self.whole(response).await;
+            let whole = self.whole(response).await?;
+            self.0.answered.store(true, Ordering::Relaxed);
+            return Ok(whole);
         }
         Err(self.foreign(format!("it answers with `{found}` where {kind} belongs")))
     }

@@ -16,7 +16,10 @@ use std::{
     io::{BufRead as _, IsTerminal as _},
     time::Duration,
 };
-use tokio::sync::mpsc;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+};
 
 /// A new run at its first event, so that it is told from there.
 pub(super) async fn at_its_beginning(place: &Place, id: RunId) -> Result<Run, Failure> {
@@ -38,11 +41,13 @@ pub(super) async fn drive(context: &Context, place: &Place, run: Run, manner: &M
 async fn drive_all(context: &Context, place: &Place, run: Run, manner: &Manner) -> Done {
     let interactive = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !manner.jsonl;
     let patience = if interactive { Patience::Wait } else { Patience::Leave };
+    // From here on a Ctrl-C is a word to the run, whatever is being done at that moment.
+    let mut interrupts = signal(SignalKind::interrupt())?;
     let mut face = Face::new(context, manner, run, interactive);
     face.begin(place).await?;
     let mut lines = interactive.then(read_lines);
     loop {
-        let (run, leave) = drive_once(place, &mut face, &mut lines, patience).await?;
+        let (run, leave) = drive_once(place, &mut face, (&mut lines, &mut interrupts), patience).await?;
         // The driver leaves as soon as only a person can go on; here the recommendations are that person.
         if leave != Leave::No || !face.answer_recommended(place).await {
             face.end(&run);
@@ -57,13 +62,13 @@ async fn drive_all(context: &Context, place: &Place, run: Run, manner: &Manner) 
 async fn drive_once(
     place: &Place,
     face: &mut Face<'_>,
-    lines: &mut Option<mpsc::Receiver<String>>,
+    (lines, interrupts): (&mut Option<mpsc::Receiver<String>>, &mut Signal),
     patience: Patience,
 ) -> Result<(Run, Leave), Failure> {
     face.begin_anew();
     let mut going = Going::begin(place, face.run().id, patience).await?;
     let mut tick = tokio::time::interval(Duration::from_millis(100));
-    let mut interrupts = 0u8;
+    let mut times = 0u8;
     let ended = loop {
         tokio::select! {
             heard = going.next() => match heard {
@@ -71,10 +76,10 @@ async fn drive_once(
                 heard => face.hear(place, heard).await?,
             },
             _ = tick.tick() => face.paint(),
-            _ = tokio::signal::ctrl_c() => {
-                interrupts = interrupts.saturating_add(1);
-                face.interrupted(interrupts);
-                going.leave(if interrupts == 1 { Leave::Pause } else { Leave::Abort });
+            Some(()) = interrupts.recv() => {
+                times = times.saturating_add(1);
+                face.interrupted(times);
+                going.leave(if times == 1 { Leave::Pause } else { Leave::Abort });
             }
             Some(line) = next_line(lines) => face.answer(place, &line).await,
         }

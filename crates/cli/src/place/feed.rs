@@ -28,7 +28,7 @@ pub(crate) enum Feed {
     /// Of this machine's store.
     Here {
         store: Arc<dyn Store>,
-        from: From,
+        from: Position,
         /// It has said that there are no more.
         rests: bool,
     },
@@ -44,7 +44,7 @@ pub(crate) enum Feed {
 }
 
 /// Up to where it was read.
-pub(crate) enum From {
+pub(crate) enum Position {
     Run(RunId, Seq),
     All(u64),
 }
@@ -53,7 +53,7 @@ impl Feed {
     /// A run's events after one of them.
     pub(crate) async fn of_run(place: &Place, run: RunId, after: Seq) -> Result<Self, Failure> {
         Ok(match place {
-            Place::Here(here) => Self::here(here.app().await?.engine.store(), From::Run(run, after)),
+            Place::Here(here) => Self::here(here.app().await?.engine.store(), Position::Run(run, after)),
             Place::There(client) => Self::Past {
                 client: client.clone(),
                 run,
@@ -72,7 +72,7 @@ impl Feed {
                     Some(after) => after,
                     None => store.newest().await?,
                 };
-                Ok(Self::here(store, From::All(after)))
+                Ok(Self::here(store, Position::All(after)))
             }
             Place::There(client) => {
                 let after = match after {
@@ -84,7 +84,7 @@ impl Feed {
         }
     }
 
-    fn here(store: Arc<dyn Store>, from: From) -> Self {
+    fn here(store: Arc<dyn Store>, from: Position) -> Self {
         Self::Here {
             store,
             from,
@@ -146,7 +146,7 @@ impl Feed {
     }
 }
 
-impl From {
+impl Position {
     async fn read(&mut self, store: &dyn Store) -> Result<Vec<Numbered>, Failure> {
         let page = match self {
             Self::Run(run, after) => store.numbered(*run, *after, PAGE).await?,

@@ -54,7 +54,7 @@ impl Reach {
             authority: self.server_ca.clone(),
             allow_plain: self.allow_plain_http,
         };
-        Client::new(&access)?;
+        access.check()?;
         access.token = self.token(&access.server, sources)?;
         maestria_secrets::know(TOKEN, &access.token);
         Ok(Some(Client::new(&access)?))

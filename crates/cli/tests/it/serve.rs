@@ -3,6 +3,7 @@
 mod access;
 mod elsewhere;
 mod figures;
+mod follow;
 mod keys;
 mod lines;
 mod log;
@@ -225,7 +226,7 @@ fn a_run_is_submitted_followed_and_applied() {
         .iter()
         .find(|lane| lane["provider"] == "playbook-author");
     assert_eq!(lane.unwrap()["rests_until"], Value::Null, "{lanes}");
-    assert_eq!(scene.get("/meta").json()["features"], json!(["gateway"]));
+    assert_eq!(scene.get("/meta").json()["features"], json!(["audit", "gateway"]));
 
     let paused = scene.post(&format!("/runs/{id}/pause"), "{}");
     assert_eq!((paused.status, paused.code().as_str()), (409, "wrong-state"));

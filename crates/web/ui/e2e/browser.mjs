@@ -30,6 +30,7 @@ export const SCREENS = {
   routing: "/gateway?tab=route&prompt=Review+this+change+for+races",
   costs: "/costs",
   policies: "/policies?command=git+push+--force+origin+main",
+  audit: "/audit",
   doctor: "/system",
   agents: "/system?tab=agents",
   configuration: "/system?tab=config",

@@ -1,21 +1,15 @@
 //! `--server`: the same verbs, here and at a server in another home, say the same and end the same.
 
-use super::scene::{PATIENCE, Scene};
+use super::scene::Scene;
 use crate::{
     process::{Left, left, program},
     questions::Terminal,
 };
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::{BufRead as _, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Instant,
-};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
-const TASK: &str = "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both";
+pub(super) const TASK: &str =
+    "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both";
 
 /// A home from which a server is asked: nothing of the server's is in it.
 pub(super) struct Caller<'a> {
@@ -140,7 +134,7 @@ fn shape(value: &Value, path: &str, paths: &mut BTreeSet<String>) {
     }
 }
 
-fn lines(text: &str) -> Vec<Value> {
+pub(super) fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -275,8 +269,11 @@ fn every_verb_says_the_same_here_and_there() {
 
 /// A configuration whose only agent does nothing.
 fn idle() -> String {
+    with_agent(&json!({"turns": [[{"say": "nothing to do"}]]}))
+}
+
+pub(super) fn with_agent(plan: &Value) -> String {
     let fake = maestria_testkit::built::program("fake-agent").unwrap();
-    let plan = json!({"turns": [[{"say": "nothing to do"}]]});
     format!(
         "[agents.claude]\ncommand = {}\nenv = {{ FAKE_AGENT_AS = \"claude\", FAKE_AGENT_PLAN = {} }}\n[limits]\nretries = 1\n",
         json!(fake),
@@ -363,131 +360,4 @@ fn questions_of_a_server_are_answered_in_the_live_view() {
     terminal.type_line("d");
     terminal.until("aborted");
     assert_eq!(child.wait().unwrap().code(), Some(8));
-}
-
-#[test]
-fn a_run_is_left_to_the_server_and_found_again() {
-    let server = Scene::new("");
-    let caller = Caller::of(&server);
-    let target = server.target();
-    let words = [
-        "run",
-        TASK,
-        "--target",
-        &target,
-        "--agents",
-        "playbook-author,playbook-reviewer",
-        "--detach",
-    ];
-    let left = caller.run(&words);
-    assert!(
-        left.code == 0 && left.out.starts_with("run_"),
-        "{}{}",
-        left.out,
-        left.err
-    );
-    let followed = caller.run(&["tail", left.out.trim()]);
-    assert!(followed.out.contains("completed: confidence"), "{}", followed.out);
-}
-
-/// Follows in a process of its own.
-struct Following(Child);
-
-impl Following {
-    fn begin(caller: &Caller<'_>, args: &[&str]) -> (Self, BufReader<std::process::ChildStdout>) {
-        let mut child = caller
-            .command(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        (Self(child), out)
-    }
-}
-
-impl Drop for Following {
-    fn drop(&mut self) {
-        // It has mostly ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[test]
-fn a_run_is_followed_across_the_death_of_its_server() {
-    let mut server = Scene::new("");
-    let home = tempfile::tempdir().unwrap();
-    let command = |server: &Scene, args: &[&str]| {
-        let mut command = program(home.path(), args);
-        command.args(["--server", &format!("http://{}", server.address)]);
-        command.env("MAESTRIA_TOKEN", &server.token);
-        command
-    };
-    let target = server.target();
-    let words = [
-        "run",
-        TASK,
-        "--target",
-        &target,
-        "--agents",
-        "playbook-author,playbook-reviewer",
-        "--jsonl",
-    ];
-    let mut child = command(&server, &words)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let mut told = String::new();
-    while !told.contains("task.dispatched") {
-        assert_ne!(out.read_line(&mut told).unwrap(), 0, "it ended early: {told}");
-    }
-    server.kill();
-    let since = Instant::now();
-    server.start();
-    while out.read_line(&mut told).unwrap() > 0 {
-        assert!(since.elapsed() < PATIENCE, "it does not end");
-    }
-    let ended = left(&child.wait_with_output().unwrap());
-    assert_eq!(ended.code, 0, "{}", ended.err);
-    assert!(ended.err.contains("trying again"), "{}", ended.err);
-    let all = left(&command(&server, &["events"]).output().unwrap());
-    assert_eq!(told, all.out, "nothing is lost and nothing repeated");
-    assert!(lines(&told).iter().any(|event| event["to"]["state"] == "completed"));
-}
-
-#[test]
-fn events_are_followed_across_the_death_of_a_server() {
-    let mut server = Scene::new("");
-    let (following, mut out) = {
-        let caller = Caller::of(&server);
-        Following::begin(&caller, &["events", "--since", "0", "--follow", "--jsonl"])
-    };
-    server.demo_run();
-    let mut told = String::new();
-    while !told.contains("task.dispatched") {
-        assert_ne!(out.read_line(&mut told).unwrap(), 0);
-    }
-    server.kill();
-    server.start();
-    let is_over = |told: &str| {
-        told.lines()
-            .any(|line| line.contains("run.transitioned") && line.contains("\"completed\""))
-    };
-    while !is_over(&told) {
-        assert_ne!(out.read_line(&mut told).unwrap(), 0);
-    }
-    drop(following);
-    let numbers: Vec<u64> = lines(&told)
-        .iter()
-        .map(|event| event["number"].as_u64().unwrap())
-        .collect();
-    assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "{numbers:?}");
-    let seqs: Vec<u64> = lines(&told)
-        .iter()
-        .map(|event| event["seq"].as_u64().unwrap())
-        .collect();
-    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
 }

@@ -340,14 +340,27 @@ export type Workflow = {
 export type DoctorLine = { level: "ok" | "warn" | "fail"; what: string; detail: string; fix: string | null };
 export type ConfigPage = Page<{ key: string; value: string; origin: string }> & { path: string };
 export type AuditLine = {
+  seq: number;
   at: Moment;
+  number: number;
+  run: string;
+  task: string | null;
   who: string;
-  role: string;
   what: string;
-  path: string;
-  status: number;
-  request_id: string;
-  run: string | null;
+  decision: string | null;
+  rule: string | null;
+  argv_sha256: string | null;
+  layers: string | null;
+  prev: string;
+  seal: string;
+};
+export type Checked = {
+  whole: boolean;
+  entries: number | null;
+  last: string | null;
+  broken: string | null;
+  line: number | null;
+  detail: string | null;
 };
 export type Meta = {
   version: string;
