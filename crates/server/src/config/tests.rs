@@ -179,7 +179,7 @@ fn telemetry_is_of_file_and_environment_and_its_headers_are_secret() {
         .map(|(n, v)| (n.as_str(), v.reveal()))
         .collect();
     assert_eq!(headers, [("x-a", "two,secrets"), ("x-b", "three=3")]);
-    let shown = config.show(true);
+    let shown = show(&config, true);
     assert!(shown.contains("# environment OTEL_EXPORTER_OTLP_HEADERS"), "{shown}");
     assert!(
         !shown.contains("secret") && !format!("{config:?}").contains("two,"),
