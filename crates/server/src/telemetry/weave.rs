@@ -191,10 +191,11 @@ impl Loom {
     }
 
     fn go(&mut self, to: RunState, at: At) -> Vec<Span> {
-        let open = self.stages.last_mut().filter(|stage| stage.ended.is_none());
-        open.into_iter().for_each(|stage| stage.ended = Some(at));
-        let ended = self.stages.last().filter(|_| self.ended.is_none());
-        let mut spans: Vec<Span> = ended.iter().map(|stage| self.stage_span(stage, at)).collect();
+        let open = self.stages.last().filter(|stage| stage.ended.is_none());
+        let mut spans: Vec<Span> = open.map(|stage| self.stage_span(stage, at)).into_iter().collect();
+        if let Some(stage) = self.stages.last_mut() {
+            stage.ended.get_or_insert(at);
+        }
         if matches!(to, RunState::Completed | RunState::Failed | RunState::Aborted) {
             spans.extend(self.end(to, at));
             return spans;
