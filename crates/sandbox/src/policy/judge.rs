@@ -44,12 +44,14 @@ struct Notes {
     ran: BTreeSet<String>,
     /// Texts with `$'…'` in them, which not every shell knows.
     dollar_quotes: usize,
-    /// Calls that were looked at; a bound on the work.
+    /// Programs that were looked at, also through pipes, and their words: bounds on the work.
     calls: usize,
+    words: usize,
 }
 
-/// More programs than are looked at for one verdict.
-const MOST_CALLS: usize = 60_000;
+/// More programs than are looked at for one verdict, and more words of theirs.
+const MOST_CALLS: usize = 4_000;
+const MOST_WORDS: usize = 40_000;
 
 /// Decides on one command line.
 pub(super) struct Judge<'a> {
@@ -153,6 +155,9 @@ impl<'a> Judge<'a> {
         scope.survey(script);
         let mut found = self.bomb(script);
         for simple in script {
+            if self.is_tired() {
+                return found.or(self.undecided("it runs more than can be looked at"));
+            }
             if let Some((name, _)) = &simple.loops {
                 found = found.or(self.variable(name, None));
             }
@@ -175,6 +180,12 @@ impl<'a> Judge<'a> {
             scope.learn(simple);
         }
         found
+    }
+
+    /// Whether enough was looked at: what is left is not.
+    fn is_tired(&self) -> bool {
+        let notes = self.notes.borrow();
+        notes.calls > MOST_CALLS || notes.words > MOST_WORDS
     }
 
     /// Whether a command may run text in this very shell.
@@ -215,13 +226,16 @@ impl<'a> Judge<'a> {
         let Some(first) = call.words.first() else {
             return Finding::allow();
         };
-        let calls = {
+        {
             let mut notes = self.notes.borrow_mut();
             notes.calls += 1;
-            notes.calls
-        };
-        if call.depth > DEEPEST || calls > MOST_CALLS {
+            notes.words += call.words.len();
+        }
+        if call.depth > DEEPEST {
             return self.undecided("programs in programs go too deep to be read");
+        }
+        if self.is_tired() {
+            return self.undecided("it runs more than can be looked at");
         }
         let Some(program) = program(first) else {
             return self.undecided(format!(

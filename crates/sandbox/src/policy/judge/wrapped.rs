@@ -127,6 +127,9 @@ impl Judge<'_> {
             found = found.or(self.undecided("it cannot be told what is run on what is found"));
         }
         for (at, word) in words.iter().enumerate().skip(1) {
+            if self.is_tired() {
+                break;
+            }
             if word.shown.starts_with("$@") {
                 found = found.or(self.undecided("it cannot be told what is done with what is found"));
             } else if word.text.is_none() {
@@ -135,6 +138,9 @@ impl Judge<'_> {
         }
         let runs = |word: &Word| options.contains(&word.head.as_str());
         while let Some(at) = words.iter().position(runs) {
+            if self.is_tired() {
+                return found.or(self.undecided("it runs more than can be looked at"));
+            }
             words = &words[at + 1..];
             let end = words
                 .iter()

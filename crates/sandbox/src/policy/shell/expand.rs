@@ -79,6 +79,9 @@ pub(in crate::policy) fn expansions(simple: &Simple, scope: &Scope) -> Result<Ve
         let mut values = scope.values(name);
         // `${x:-y}` is y where x is empty, and x may always be.
         values.extend(alternative.as_ref().map(|_| Some(String::new())));
+        if ways.len() * values.len() > MOST_WAYS {
+            return Err(Unreadable::new("its variables may have too many values"));
+        }
         if values.len() > 1 {
             let add =
                 |value: &Option<String>, way: &Vec<_>| [way.as_slice(), &[(name.clone(), value.clone())]].concat();
@@ -86,9 +89,6 @@ pub(in crate::policy) fn expansions(simple: &Simple, scope: &Scope) -> Result<Ve
                 .iter()
                 .flat_map(|value| ways.iter().map(|way| add(value, way)).collect::<Vec<_>>())
                 .collect();
-        }
-        if ways.len() > MOST_WAYS {
-            return Err(Unreadable::new("its variables may have too many values"));
         }
     }
     ways.iter().map(|way| one_way(simple, &scope.fixed(way))).collect()

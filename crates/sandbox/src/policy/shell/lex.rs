@@ -217,6 +217,10 @@ impl<'a> Lexer<'a> {
             }
             Some('#' | '?' | '$' | '!') => {
                 self.at += 1;
+                // The grammar takes it for a part of the word, and a shell for an error.
+                if !quoted && self.peek(0) == Some('(') {
+                    return Err(Unreadable::new("a bracket follows a parameter"));
+                }
                 Part::Number(Vec::new())
             }
             Some('-') => {

@@ -4,27 +4,37 @@ use super::{
     Simple, expand,
     lex::{Atom, Part},
 };
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 /// More values of one variable than are tried one by one.
 const MOST_VALUES: usize = 16;
 
-/// What variables may hold. One that is not here may hold anything.
+/// What variables may hold. One that is not here may hold anything. It is copied for every command, and rarely written.
 #[derive(Debug, Clone, Default)]
 pub(in crate::policy) struct Scope {
+    known: Rc<Known>,
+    /// Variables with the one value that they have in this way to read a command.
+    fixed: Vec<(String, Option<String>)>,
+    /// `$0`, `$1`, … where they are known.
+    pub(super) positional: Option<Rc<[String]>>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Known {
     /// Every value that a variable may have; `None` among them: and any other.
     values: HashMap<String, Vec<Option<String>>>,
     /// Written more than once, or where it is not sure that it is.
     unsteady: HashSet<String>,
-    /// `$0`, `$1`, … where they are known.
-    pub(super) positional: Option<Vec<String>>,
 }
 
 impl Scope {
     /// The scope of a script that is given its own arguments.
     pub(in crate::policy) fn with_arguments(arguments: Vec<String>) -> Self {
         Self {
-            positional: Some(arguments),
+            positional: Some(arguments.into()),
             ..Self::default()
         }
     }
@@ -36,8 +46,8 @@ impl Scope {
             for name in written_names(simple) {
                 let once = seen.insert(name.clone());
                 let looped = simple.loops.as_ref().is_some_and(|(variable, _)| *variable == name);
-                if !once || !(simple.straight || looped) || self.values.contains_key(&name) {
-                    self.unsteady.insert(name);
+                if !once || !(simple.straight || looped) || self.known.values.contains_key(&name) {
+                    Rc::make_mut(&mut self.known).unsteady.insert(name);
                 }
             }
         }
@@ -45,16 +55,19 @@ impl Scope {
 
     /// What a variable may hold.
     pub(super) fn values(&self, name: &str) -> Vec<Option<String>> {
-        match self.values.get(name) {
+        if let Some((_, value)) = self.fixed.iter().find(|(fixed, _)| fixed == name) {
+            return vec![value.clone()];
+        }
+        match self.known.values.get(name) {
             Some(values) => values.clone(),
-            None if name == "IFS" && !self.unsteady.contains("IFS") => vec![Some(" \t\n".to_owned())],
+            None if name == "IFS" && !self.known.unsteady.contains("IFS") => vec![Some(" \t\n".to_owned())],
             None => vec![None],
         }
     }
 
     /// Whether the script gives a value to a variable.
     pub(super) fn writes(&self, name: &str) -> bool {
-        self.values.contains_key(name) || self.unsteady.contains(name)
+        self.known.values.contains_key(name) || self.known.unsteady.contains(name)
     }
 
     /// Takes in what a command gives to variables.
@@ -84,11 +97,16 @@ impl Scope {
     /// Nothing that is known of variables holds any longer: a script ran here that may have changed them.
     pub(in crate::policy) fn forget(&mut self) {
         self.positional = None;
-        for values in self.values.values_mut() {
-            values.push(None);
+        let known = Rc::make_mut(&mut self.known);
+        for (name, values) in &mut known.values {
+            if !values.contains(&None) {
+                values.push(None);
+            }
+            if !known.unsteady.contains(name) {
+                known.unsteady.insert(name.clone());
+            }
         }
-        let names: Vec<String> = self.values.keys().cloned().chain(["IFS".to_owned()]).collect();
-        self.unsteady.extend(names);
+        known.unsteady.insert("IFS".to_owned());
     }
 
     /// The same for a function's body, whose arguments are its own.
@@ -109,25 +127,25 @@ impl Scope {
     }
 
     fn put(&mut self, name: &str, values: Vec<Option<String>>) {
-        let known = self.values.entry(name.to_owned()).or_default();
-        if self.unsteady.contains(name) {
-            known.push(None);
+        let known = Rc::make_mut(&mut self.known);
+        let held = known.values.entry(name.to_owned()).or_default();
+        if known.unsteady.contains(name) {
+            held.push(None);
         } else {
-            known.clear();
+            held.clear();
         }
-        known.extend(values);
-        known.sort();
-        known.dedup();
-        known.truncate(MOST_VALUES);
+        held.extend(values);
+        held.sort();
+        held.dedup();
+        held.truncate(MOST_VALUES);
     }
 
     /// A copy in which each of `names` has one of its values.
     pub(super) fn fixed(&self, names: &[(String, Option<String>)]) -> Self {
-        let mut scope = self.clone();
-        for (name, value) in names {
-            scope.values.insert(name.clone(), vec![value.clone()]);
+        Self {
+            fixed: names.to_vec(),
+            ..self.clone()
         }
-        scope
     }
 }
 
