@@ -330,7 +330,9 @@ pub(super) async fn begin(shared: &Shared, by: String, submission: Submission) -
     let target = PathBuf::from(&submission.target);
     if !target.is_absolute() || !target.is_dir() {
         let what = format!("`{}` is no folder that is named absolutely", submission.target);
-        return Err(Refusal::new(Code::BadTarget, what).field("target"));
+        return Err(Refusal::new(Code::BadTarget, what)
+            .field("target")
+            .hint("it is a folder on the server's machine, from `/` on"));
     }
     let workspace = submission.workspace.map(PathBuf::from);
     if workspace.as_ref().is_some_and(|folder| !folder.is_absolute()) {
