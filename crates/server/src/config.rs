@@ -149,6 +149,14 @@ pub struct Config {
     pub tls_key: Option<PathBuf>,
     /// Names that the server goes by besides those of this machine.
     pub hosts: Vec<String>,
+    /// Origins of other pages that may use the API.
+    pub cors: Vec<String>,
+    /// The public key (Ed25519, PEM) of somebody else who issues credentials.
+    pub jwt_key: Option<PathBuf>,
+    /// Who that is, as it stands in `iss`.
+    pub jwt_issuer: Option<String>,
+    /// Whom such credentials are for, as it stands in `aud`.
+    pub jwt_audience: String,
     /// Where traces go.
     pub telemetry: TelemetryTable,
     layers: Layers,
@@ -240,6 +248,10 @@ impl Config {
             tls_cert: get.path("server.tls_cert"),
             tls_key: get.path("server.tls_key"),
             hosts: get.words("server.hosts"),
+            cors: get.origins("server.cors"),
+            jwt_key: get.path("server.jwt_key"),
+            jwt_issuer: get.text("server.jwt_issuer"),
+            jwt_audience: get.text("server.jwt_audience").unwrap_or_default(),
             telemetry: TelemetryTable::resolve(&mut get),
             layers: Layers::default(),
         }

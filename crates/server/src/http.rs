@@ -8,6 +8,7 @@ mod ask;
 mod audit;
 mod contract;
 mod conversation;
+mod cors;
 mod decisions;
 mod events;
 mod files;

@@ -5,6 +5,7 @@
 
 mod ansi;
 mod brace;
+mod document;
 mod expand;
 mod flatten;
 mod lex;
@@ -188,6 +189,9 @@ fn admit(text: &str) -> Result<(), Unreadable> {
     }
     if text.contains('\0') {
         return Err(Unreadable::new("it contains a NUL byte"));
+    }
+    if text.contains("<<") {
+        document::check(text)?;
     }
     let (mut depth, mut deepest, mut operators) = (0_usize, 0, 0);
     for byte in text.bytes() {

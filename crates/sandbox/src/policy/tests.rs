@@ -94,6 +94,13 @@ fn what_nobody_would_write_is_never_allowed() {
         "f() { ".repeat(300),
         "<<A ".repeat(10_000),
         "echo \0; rm -rf x".to_owned(),
+        "<<X$( && #done{\t".to_owned(),
+        "eval  x<<X$(( \tcase x in ".to_owned(),
+        "<<-\t'X'${ \n".to_owned(),
+        "<< \"\"))#\t#${X&&${".to_owned(),
+        "\n$(<<- )\"&&X\nX\n\n{$(".to_owned(),
+        "{$(\\<<< )$(".to_owned(),
+        "$(if << <<X\t$($({$((".to_owned(),
         "x".repeat(64 * 1024 + 1),
         "[[ ".repeat(20_000),
         "$X ".repeat(20_000),
@@ -106,6 +113,25 @@ fn what_nobody_would_write_is_never_allowed() {
         let told: String = text.chars().take(40).collect();
         assert!(verdict.level > Level::Monitor, "{told:?} is {verdict:?}");
         assert!(!verdict.reason.contains("took too long"), "{told:?}");
+    }
+}
+
+/// Here-documents as people write them, in all the places where they write them.
+#[test]
+fn here_documents_that_end_are_read() {
+    for text in [
+        "cat > a.txt <<'EOF'\nit's $(not) run\nEOF\n",
+        "git commit -m \"$(cat <<'EOF'\nFix a \"thing\" (and more)\n\n- one <<x\nEOF\n)\"",
+        "cat <<-\"END\" > x && echo done\n\tstd::cout << \"hi\";\n\tEND\necho after",
+        "cat <<A; cat <<B\na '\nA\nb \"\nB\n",
+        "cat << EOF | grep x\n$((1 << 2)) ${x:-it's}\nEOF",
+        "echo $((1 << 3)) && ((x = 1 << 2)); cat <<< \"$y\"",
+        "python3 script.py \"a << b\" 'c << d' # << e",
+        "case $x in a) cat <<E\nb\nE\n;; esac",
+        "echo \"${x:-\"<<\"}\"",
+    ] {
+        let verdict = CommandPolicy::built_in().judge(text);
+        assert_ne!(verdict.rule, "command.unreadable", "{text:?}: {verdict:?}");
     }
 }
 

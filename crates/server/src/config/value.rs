@@ -145,6 +145,22 @@ impl Reader<'_> {
         self.read(key, "a text or a list of texts", words).unwrap_or_default()
     }
 
+    /// Origins of pages, as browsers send them: nothing but a scheme, a host and perhaps a port.
+    pub(super) fn origins(&mut self, key: &str) -> Vec<String> {
+        let origin = |text: &str| {
+            let uri: hyper::Uri = text.parse().ok()?;
+            let authority = uri.authority()?.as_str();
+            let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"))?;
+            let plain = format!("{scheme}://{authority}") == text && !authority.contains(['@', '*']);
+            (plain && text == text.to_ascii_lowercase()).then(|| text.to_owned())
+        };
+        let expected = "a list of origins such as [\"https://tools.example\"], each without a path, none with *";
+        let read = self.read(key, expected, |v| {
+            v.as_array()?.iter().map(|each| origin(each.as_str()?)).collect()
+        });
+        read.unwrap_or_default()
+    }
+
     fn roles(&mut self, key: &str) -> Vec<Role> {
         let words = self.words(key);
         let role = |word: &String| match word.as_str() {

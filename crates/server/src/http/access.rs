@@ -2,14 +2,16 @@
 //!
 //! The token is 256 random bits in a file that only its owner can read; whoever has it is admin. A credential is a JSON
 //! web token (HS256) under a key derived from it, with a name, a role and an end; so restarts keep it valid and a new token
-//! ends all of them at once. Keys are good until they are revoked, or to their end; what is kept of them is a code that is
+//! ends all of them at once. An issuer of the person's own may sign others (EdDSA). Keys are good until they are revoked, or to their end; what is kept of them is a code that is
 //! made with the token, too. What is revoked is revoked at once: nobody is believed before a look at the register.
 
+mod issuer;
 pub(crate) mod pace;
 mod register;
 
 use crate::{app::AppError, config::Config};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use issuer::Issuer;
 use maestria_api::meta::{KeyLine, Role};
 use maestria_kernel::At;
 use register::{Key, LONGEST_LIFE, Register, Stamp, is_key};
@@ -77,6 +79,8 @@ pub struct Access {
     /// Makes the codes over keys.
     coder: hmac::Key,
     file: PathBuf,
+    /// Somebody else whose credentials count.
+    issuer: Option<Issuer>,
     known: RwLock<Known>,
     /// Keys that were used, when, and not written down yet.
     unwritten: Mutex<HashMap<String, At>>,
@@ -120,7 +124,11 @@ impl Access {
     /// When its file can neither be read nor made.
     pub fn open(config: &Config) -> Result<Self, AccessError> {
         let token = crate::gateway::token(&file(config), random()?)?;
-        Ok(Self::of(token, file(config).with_extension("keys")))
+        let access = Self::of(token, file(config).with_extension("keys"));
+        Ok(Self {
+            issuer: Issuer::of(config)?,
+            ..access
+        })
     }
 
     /// Makes a new token; every credential under the old one ends with the next start of the server.
@@ -151,6 +159,7 @@ impl Access {
             coder: derived("maestria keys 1"),
             token,
             file,
+            issuer: None,
             known: RwLock::default(),
             unwritten: Mutex::default(),
             changes: watch::channel(0).0,
@@ -229,8 +238,22 @@ impl Access {
         })
     }
 
-    /// Whose signed credential this is.
+    /// Whose signed credential this is, ours or the issuer's.
     fn signed(&self, given: &str, now: At) -> Option<Caller> {
+        if let Some(credential) = self.issuer.as_ref().and_then(|issuer| issuer.read(given, now)) {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            let caller = Caller {
+                name: credential.name,
+                role: credential.role,
+                until: Some(credential.end),
+                id: Some(format!("credential {}", credential.id)),
+            };
+            return (!known.register.revoked.contains_key(&credential.id)).then_some(caller);
+        }
+        self.our_own(given, now)
+    }
+
+    fn our_own(&self, given: &str, now: At) -> Option<Caller> {
         let (signed, seal) = given.rsplit_once('.')?;
         let seal = URL_SAFE_NO_PAD.decode(seal).ok()?;
         hmac::verify(&self.key, signed.as_bytes(), &seal).ok()?;

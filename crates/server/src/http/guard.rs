@@ -5,6 +5,7 @@ use super::{
     Shared, State,
     access::Caller,
     ask::{readable, text},
+    cors,
     problem::Refusal,
     site::Site,
 };
@@ -44,6 +45,7 @@ const MOST_REPEATS: usize = 4096;
 pub(super) async fn guard(shared: State, request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     let (is_api, is_secure) = (request.uri().path().starts_with("/api/"), shared.site.is_secure());
+    let guest = cors::guest(&shared.site, request.uri().path(), request.headers());
     // Whatever is logged meanwhile says of which request.
     let span = tracing::error_span!("request", request = id);
     let mut response = match admit(&shared.0, request, next).instrument(span).await {
@@ -67,6 +69,9 @@ pub(super) async fn guard(shared: State, request: Request, next: Next) -> Respon
     headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
     headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if let Some(guest) = guest {
+        cors::welcome(headers, guest);
+    }
     if is_secure {
         let year = HeaderValue::from_static("max-age=31536000");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
@@ -87,7 +92,11 @@ fn request_id(headers: &HeaderMap) -> String {
 
 async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Response, Refusal> {
     check_host(&shared.site, request.headers())?;
-    check_origin(&shared.site, request.method(), request.headers())?;
+    let is_guest = cors::guest(&shared.site, request.uri().path(), request.headers()).is_some();
+    if is_guest && cors::is_preflight(request.method(), request.headers()) {
+        return Ok(cors::preflight());
+    }
+    check_origin(&shared.site, &request)?;
     let (mut parts, body) = request.into_parts();
     let path = parts.uri.path();
     let caller = match guarded(path) {
@@ -185,20 +194,14 @@ fn check_host(site: &Site, headers: &HeaderMap) -> Result<(), Refusal> {
     Err(Refusal::new(Code::ForeignHost, "this server goes by other names").hint("`hosts` of [server] gives it more"))
 }
 
-/// Actions come from our own pages, or from programs, which name no origin.
-fn check_origin(site: &Site, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
-    if matches!(*method, Method::GET | Method::HEAD) && !is_upgrade(headers) {
+/// Actions come from our own pages, from those of guests, or from programs, which name no origin.
+fn check_origin(site: &Site, request: &Request) -> Result<(), Refusal> {
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD) && !is_upgrade(request.headers());
+    if reads || cors::may_act(site, request.headers(), request.uri().path()) {
         return Ok(());
     }
-    let host = text(headers, "host").unwrap_or_default();
-    match headers.get(header::ORIGIN) {
-        None => Ok(()),
-        Some(origin) if site.is_own_page(origin.as_bytes(), host) => Ok(()),
-        Some(_) => Err(Refusal::new(
-            Code::ForeignOrigin,
-            "this takes requests of its own pages only",
-        )),
-    }
+    let refusal = Refusal::new(Code::ForeignOrigin, "this takes requests of its own pages only");
+    Err(refusal.hint("`cors` of [server] lists origins whose pages may use the API"))
 }
 
 /// The whole body, if it is not too long and comes in time.
@@ -290,8 +293,9 @@ async fn once(shared: &Shared, caller: &str, parts: Parts, bytes: Bytes, next: N
         return Ok(response);
     }
     let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    // What failed may be tried again.
-    if !response.status().is_success() {
+    // What failed may be tried again, and what is a secret is kept nowhere.
+    let is_secret = response.headers().get(header::CACHE_CONTROL) == Some(&HeaderValue::from_static("no-store"));
+    if is_secret || !response.status().is_success() {
         return Ok(response);
     }
     let (head, body) = response.into_parts();
@@ -301,3 +305,6 @@ async fn once(shared: &Shared, caller: &str, parts: Parts, bytes: Bytes, next: N
     kept.answer = Some((head.status, head.headers.clone(), body.clone()));
     Ok(Response::from_parts(head, Body::from(body)))
 }
+
+#[cfg(test)]
+mod tests;

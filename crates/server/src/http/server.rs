@@ -134,7 +134,7 @@ impl Place {
 pub struct Server {
     listener: TcpListener,
     terms: Option<Terms>,
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     stopping: watch::Sender<bool>,
     door: Option<Door>,
     /// Says where the server of this store is.
@@ -179,6 +179,7 @@ impl Server {
         let store = app.engine.store();
         let (stopping, stopped) = watch::channel(false);
         let rows = Arc::new(Rows::new(store.clone()));
+        let site = Site::new(listen, terms.is_some(), &place.hosts).welcoming(app.config.cors.clone());
         let shared = Shared {
             books: crate::gateway::books(&app.config).await?,
             tail: Tail::open(store.clone(), hosting == Hosting::All)
@@ -195,7 +196,7 @@ impl Server {
             repeats: super::guard::Repeats::default(),
             app,
             sources,
-            site: Site::new(listen, terms.is_some(), &place.hosts),
+            site,
             started: Instant::now(),
             started_at: crate::now(),
             stopping: stopped,

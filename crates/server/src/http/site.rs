@@ -9,6 +9,8 @@ pub(crate) struct Site {
     scheme: &'static str,
     /// As they come in `host`; the one to show people first.
     hosts: Vec<String>,
+    /// Origins of other pages that may use the API.
+    guests: Vec<String>,
 }
 
 impl Site {
@@ -22,7 +24,18 @@ impl Site {
         if port == usual {
             hosts.extend(names.iter().cloned());
         }
-        Self { listen, scheme, hosts }
+        Self {
+            listen,
+            scheme,
+            hosts,
+            guests: Vec::new(),
+        }
+    }
+
+    /// With pages of these origins as guests.
+    pub(super) fn welcoming(mut self, guests: Vec<String>) -> Self {
+        self.guests = guests;
+        self
     }
 
     pub(crate) const fn listen(&self) -> SocketAddr {
@@ -61,6 +74,11 @@ impl Site {
     /// Whether a page that was asked for under this name comes from there.
     pub(super) fn is_own_page(&self, origin: &[u8], host: &str) -> bool {
         origin == format!("{}://{host}", self.scheme).as_bytes()
+    }
+
+    /// Whether pages of an origin may use the API, exactly as it is listed.
+    pub(super) fn is_guest(&self, origin: &[u8]) -> bool {
+        self.guests.iter().any(|guest| guest.as_bytes() == origin)
     }
 }
 

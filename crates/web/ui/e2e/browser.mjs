@@ -34,6 +34,7 @@ export const SCREENS = {
   doctor: "/system",
   agents: "/system?tab=agents",
   configuration: "/system?tab=config",
+  keys: "/system?tab=keys",
   nowhere: "/there-is-no-such-page",
 };
 

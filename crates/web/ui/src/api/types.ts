@@ -338,6 +338,18 @@ export type Workflow = {
   limits: { parallel: number; retries: number; rework_rounds: number; confidence_percent: number };
 };
 export type DoctorLine = { level: "ok" | "warn" | "fail"; what: string; detail: string; fix: string | null };
+export type Role = "viewer" | "operator" | "admin";
+/** A key to the API, without the key itself. */
+export type KeyLine = {
+  name: string;
+  prefix: string;
+  role: Role;
+  created_at: Moment;
+  expires_at: Moment | null;
+  used_at: Moment | null;
+  revoked_at: Moment | null;
+};
+export type MadeKey = KeyLine & { key: string };
 export type ConfigPage = Page<{ key: string; value: string; origin: string }> & { path: string };
 export type AuditLine = {
   seq: number;
@@ -368,7 +380,7 @@ export type Meta = {
   now: Moment;
   number: number;
   name: string;
-  role: "viewer" | "operator" | "admin";
+  role: Role;
   features: string[];
   listen: string;
 };
