@@ -38,7 +38,7 @@ impl Scene {
         let place = Place::near("127.0.0.1:0".parse().unwrap());
         let server = Server::bind(app, sources, &place, Hosting::Settle).await.unwrap();
         Self {
-            shared: server.shared.clone(),
+            shared: server.shared,
             _home: home,
         }
     }
