@@ -111,14 +111,11 @@ fn repository(worktree: &Path) -> Option<PathBuf> {
     folder.join(common.trim()).canonicalize().ok()
 }
 
-/// Whom a coding CLI talks to: the addresses in its environment and arguments, its vendor where it has none, and what is
-/// configured.
-pub(crate) fn network(kind: Kind, env: &[(OsString, OsString)], args: &[OsString], configured: &[String]) -> Network {
-    let texts = env
-        .iter()
-        .map(|(_, value)| value)
-        .chain(args)
-        .filter_map(|text| text.to_str());
+/// Whom a coding CLI talks to: the addresses in its environment and configured arguments, its vendor where it has none, and
+/// what is configured.
+pub(crate) fn network(kind: Kind, env: &[(OsString, OsString)], args: &[String], configured: &[String]) -> Network {
+    let values = env.iter().filter_map(|(_, value)| value.to_str());
+    let texts = values.chain(args.iter().map(String::as_str));
     let mut endpoints: Vec<Endpoint> = texts.flat_map(addresses).collect();
     if endpoints.is_empty() {
         endpoints.extend(vendor(kind).iter().filter_map(|host| host.parse().ok()));

@@ -189,7 +189,8 @@ impl CliAgent {
                 .collect(),
             env: &spec.env,
             hidden: &sight.hidden,
-            network: network(self.kind, &spec.env, &spec.args, &config.network),
+            // Not the arguments of the turn: its prompt is among them, and a prompt grants nothing.
+            network: network(self.kind, &spec.env, &config.args, &config.network),
         };
         spec.walls = ground.walls(self.config.sandbox);
         (spec, launched.stdin)
