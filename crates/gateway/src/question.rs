@@ -135,7 +135,9 @@ impl Question {
         if body.trim_ascii_start().first() != Some(&b'{') {
             return Err(invalid("the body is no JSON object".to_owned()));
         }
-        let peek: Peek<'_> = sonic_rs::from_slice(&body).map_err(|e| invalid(format!("the body is no JSON: {e}")))?;
+        // The reader takes bytes for text before it has looked at all of them.
+        let text = std::str::from_utf8(&body).map_err(|e| invalid(format!("the body is no JSON: {e}")))?;
+        let peek: Peek<'_> = sonic_rs::from_str(text).map_err(|e| invalid(format!("the body is no JSON: {e}")))?;
         let place = |raw: &LazyValue<'_>| {
             let raw = raw.as_raw_str();
             let start = raw.as_ptr() as usize - body.as_ptr() as usize;

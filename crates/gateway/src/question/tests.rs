@@ -98,6 +98,20 @@ fn what_makes_no_sense_is_named() {
     }
 }
 
+/// A reader that skips must not take bytes for text, wherever they stand.
+#[test]
+fn bytes_that_are_no_text_are_refused_wherever_they_stand() {
+    let whole =
+        br#"{"model":"m","stream":false,"messages":[{"role":"user","content":"hello"}],"tools":[],"max_tokens":5}"#;
+    assert!(read(Dialect::OpenAi, whole).is_ok());
+    for place in 1..whole.len() {
+        let mut body = whole.to_vec();
+        body[place] = 0xff;
+        let fault = read(Dialect::OpenAi, &body).unwrap_err();
+        assert_eq!(fault.kind, Kind::Invalid, "{place}");
+    }
+}
+
 /// Bodies that are nearly JSON: pieces of it, put together anyhow.
 fn nearly() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
     use proptest::prelude::*;
