@@ -65,13 +65,17 @@ impl Scene {
         let parts: Vec<&str> = good.credential.split('.').collect();
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let root = r#"{"iss":"maestria","aud":"maestria","sub":"x","jti":"1","role":"admin","iat":0,"nbf":0,"exp":9999999999}"#;
-        let flipped = if token.ends_with('0') { "1" } else { "0" };
+        // Another last digit, whichever it is.
+        let flipped = |text: &str| {
+            let (head, last) = text.split_at(text.len() - 1);
+            format!("{head}{}", if last == "0" { '1' } else { '0' })
+        };
         let bearers = [
             String::new(),
             "x".to_owned(),
             "a.b.c".to_owned(),
             token[..token.len() - 1].to_owned(),
-            format!("{}{flipped}", &token[..token.len() - 1]),
+            flipped(token),
             format!("{token}0"),
             format!("\"{token}\""),
             format!("Bearer {token}"),
@@ -85,7 +89,7 @@ impl Scene {
             format!("{}.{}.", parts[0], parts[1]),
             lost,
             old,
-            format!("{}0", &known[..known.len() - 1]),
+            flipped(&known),
             known[..known.len() - 1].to_owned(),
             access.code(now).unwrap(),
         ];
