@@ -116,6 +116,15 @@ fn what_nobody_would_write_is_never_allowed() {
     }
 }
 
+#[test]
+fn a_wrapper_whose_option_and_program_are_printed_is_asked_about() {
+    let verdict =
+        CommandPolicy::built_in().judge("timeout \"$(printf '%.2s' -sZZ)\" KILL 5 \"$(printf '%.2s' rmZZ)\" -rf x");
+    assert_eq!(verdict.level, Level::Confirm, "{verdict:?}");
+    let plain = CommandPolicy::built_in().judge("timeout \"$T\" make \"$(date)\"");
+    assert_eq!(plain.level, Level::Allow, "{plain:?}");
+}
+
 /// Here-documents as people write them, in all the places where they write them.
 #[test]
 fn here_documents_that_end_are_read() {

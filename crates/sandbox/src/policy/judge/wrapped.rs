@@ -13,6 +13,8 @@ struct Unwrapped<'w> {
     rest: &'w [Word],
     /// An option was met that is not known, so that the program may begin later.
     unsure: bool,
+    /// One of the wrapper's own words is what other commands print: it may be an option that takes the next one.
+    printed: bool,
     /// A word of the wrapper's own may turn out to be several, the program among them.
     crowded: bool,
     /// What xargs puts its lines in the place of.
@@ -66,6 +68,9 @@ impl Judge<'_> {
         found = found.or(self.call(&call.inner(&rest)));
         if unwrapped.unsure {
             found = found.or(self.later(&rest, call));
+        }
+        if unwrapped.printed && rest.iter().take(FARTHEST + 1).skip(1).any(is_printed) {
+            found = found.or(self.undecided("it cannot be told which of its words is the program that it runs"));
         }
         found
     }
@@ -252,8 +257,14 @@ fn unwrap<'w>(wrapper: &Wrapper, words: &'w [Word]) -> Unwrapped<'w> {
     }
     unwrapped.rest = words.get(at..).unwrap_or_default();
     unwrapped.unsure |= words.iter().take(at).any(deletion::may_be_option);
+    unwrapped.printed = words.iter().take(at).any(is_printed);
     unwrapped.crowded = words.iter().take(at).any(|word| word.many);
     unwrapped
+}
+
+/// Whether a word is what other commands print, and not known.
+fn is_printed(word: &Word) -> bool {
+    word.text.is_none() && !word.outputs.is_empty()
 }
 
 /// An option's value: a script, a program, a setting that holds a script, or nothing that runs.
