@@ -126,7 +126,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    fn not_started(why: String) -> Self {
+    /// No process came to be, for this reason.
+    pub(super) fn not_started(why: String) -> Self {
         Self {
             seen: Seen::default(),
             stderr: Vec::new(),

@@ -198,8 +198,14 @@ async fn add(config: &Config, file: &Path, folder: &Path, yes: bool) -> Done {
             println!("nothing is trusted");
             return Ok(Exit::User);
         }
+        if Found::look(config, folder).await?.brought != found.brought {
+            let hint = "read it again: `maestria trust add`";
+            return Err(Failure::user(
+                "what it brings has changed while you read it; nothing is trusted",
+                hint,
+            ));
+        }
     }
-    // What was shown is what is trusted: nothing is read again.
     let top = &found.top;
     Book::update(file, |book| book.trust(top, &found.brought, now().0))?;
     let files = found.brought.iter().flat_map(|thing| thing.files.values());

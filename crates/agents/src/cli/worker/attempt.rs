@@ -106,10 +106,6 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         Ok(policy) => policy,
         Err(why) => return Outcome::bare(Verdict::NotStarted, unusable(&why)),
     };
-    let sight = match sight(agent, job).await {
-        Ok(sight) => sight,
-        Err(why) => return Outcome::bare(Verdict::NotStarted, why),
-    };
     let mut course = Course {
         agent,
         config: &config,
@@ -121,11 +117,7 @@ async fn attempt(agent: &CliAgent, job: &TaskJob, folder: &Path, observer: &dyn 
         place,
         policy,
         slot: &seat,
-        grants: Grants {
-            trusted: sight.trusted,
-            ..Grants::default()
-        },
-        sight,
+        grants: Grants::default(),
         used: Usage::default(),
         look: None,
         told: BTreeSet::new(),
@@ -207,7 +199,6 @@ struct Course<'a> {
     policy: Policy,
     slot: &'a Slot,
     grants: Grants,
-    sight: Sight,
     used: Usage,
     /// The worktree as the last process left it.
     look: Option<Look>,
@@ -292,8 +283,14 @@ impl Course<'_> {
     async fn process(&mut self, turn: &Turn) -> Ran {
         let agent = self.agent;
         self.home.settle(agent.kind);
+        // Before every process: the one before may have made settings of its own.
+        let sight = match sight(agent, self.job).await {
+            Ok(sight) => sight,
+            Err(why) => return Ran::not_started(why),
+        };
+        self.grants.trusted = sight.trusted;
         let marker = self.job.run.to_string();
-        let (mut spec, stdin) = agent.spec(self.config, turn, &self.grants, &self.sight, self.home.path(), marker);
+        let (mut spec, stdin) = agent.spec(self.config, turn, &self.grants, &sight, self.home.path(), marker);
         let (run, task, attempt) = (self.job.run, self.job.task.id, self.job.attempt);
         let traced = |percent| trace::Place::of_attempt(run, task, attempt, percent);
         spec.env.extend(agent.around.trace(traced));
