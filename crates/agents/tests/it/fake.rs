@@ -646,3 +646,26 @@ async fn an_address_in_a_prompt_opens_no_way_to_it() {
     assert!(started.contains("meant.example:443"), "{started}");
     assert!(!started.contains("evil") && !started.contains(":9"), "{started}");
 }
+
+/// What a process leaves behind must not steer the next one of the same attempt. Without walls nothing can hide it.
+#[tokio::test]
+async fn settings_that_a_process_makes_keep_the_next_one_from_starting() {
+    let stage = Stage::new();
+    let allowed = stage.home.path().parent().unwrap().join("allowed");
+    std::fs::create_dir(&allowed).unwrap();
+    let plan = json!({
+        "turns": [[{"shell": "mkdir -p .gemini && touch .gemini/settings.json"},
+                   {"refused_write": {"path": allowed.join("out.txt")}}, {"say": "could not"}],
+                  [{"write": {"path": "a.txt", "content": "x"}}, {"say": "could"}]],
+        "counter": stage.home.path().join("counter"),
+    });
+    let agent = stage.fake("acp", &plan, |config| config.allow_dirs = vec![allowed.clone()]);
+    let (outcome, _) = run(&stage, &agent).await;
+    assert!(stage.worktree.join(".gemini/settings.json").exists(), "{outcome:#?}");
+    assert_eq!(outcome.verdict, Verdict::NotStarted, "{outcome:#?}");
+    assert!(
+        outcome.reason.contains(".gemini") && outcome.reason.contains("maestria trust"),
+        "{outcome:#?}"
+    );
+    assert_eq!(stage.read("a.txt"), None);
+}
