@@ -163,7 +163,7 @@ impl CommandPolicy {
         let (send, receive) = mpsc::channel();
         let read = move || {
             let judge = Judge::new(&rules, read_only);
-            let verdict = judge.whole(&text).0;
+            let verdict = judge.whole(&text).told();
             let writes = judge.into_writes();
             if send.send(Judgement { verdict, writes }).is_err() {
                 ABANDONED.fetch_sub(1, Ordering::Relaxed);

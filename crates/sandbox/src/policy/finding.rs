@@ -58,8 +58,22 @@ impl Finding {
         })
     }
 
-    pub(super) fn allow() -> Self {
-        Self::new(Level::Allow, "command.allowed", "no rule forbids it")
+    /// Nothing was found; it is made for each word and part, and holds no text.
+    pub(super) const fn allow() -> Self {
+        Self(Verdict {
+            level: Level::Allow,
+            rule: String::new(),
+            part: String::new(),
+            reason: String::new(),
+        })
+    }
+
+    /// The answer to a whole command.
+    pub(super) fn told(self) -> Verdict {
+        match self.0 {
+            nothing if nothing.rule.is_empty() => Self::new(Level::Allow, "command.allowed", "no rule forbids it").0,
+            found => found,
+        }
     }
 
     pub(super) fn undecided(reason: impl Into<String>) -> Self {

@@ -1,5 +1,6 @@
 //! Decides on a command line: each simple command in it, whatever wraps or feeds it; the strictest finding wins.
 
+mod about;
 mod bomb;
 mod builtin;
 mod deletion;
@@ -12,6 +13,8 @@ mod poison;
 mod reader;
 mod wrapped;
 
+use about::About;
+
 use super::{
     finding::{Finding, Level},
     rules::Rules,
@@ -20,6 +23,7 @@ use super::{
 use std::{
     cell::RefCell,
     collections::{BTreeSet, HashMap},
+    rc::Rc,
 };
 
 /// Deeper nesting of scripts in scripts, and programs in programs, than any honest command has.
@@ -59,6 +63,8 @@ pub(super) struct Judge<'a> {
     read_only: bool,
     fuel: Fuel,
     notes: RefCell<Notes>,
+    /// What the rules say about the programs that were met.
+    met: RefCell<HashMap<String, Rc<About<'a>>>>,
 }
 
 /// A program with its words, and where it stands.
@@ -96,6 +102,7 @@ impl<'a> Judge<'a> {
             read_only,
             fuel: Fuel::full(),
             notes: RefCell::default(),
+            met: RefCell::default(),
         }
     }
 

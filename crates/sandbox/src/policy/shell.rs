@@ -8,10 +8,16 @@ mod brace;
 mod document;
 mod expand;
 mod flatten;
+mod grammar;
 mod lex;
 mod scope;
 
-use std::{cell::Cell, fmt, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    fmt,
+    rc::Rc,
+};
 
 pub(super) use expand::{Argv, Target, Word, bare, expansions};
 pub(super) use lex::Atom;
@@ -54,22 +60,19 @@ impl Simple {
 
     /// Every script inside it that runs when it does.
     pub(super) fn scripts(&self) -> Vec<Script> {
-        let in_words = self.words.iter().flatten().cloned().flat_map(Atom::into_scripts);
-        let in_redirects = self.redirects.iter().flat_map(|redirect| match redirect {
-            Redirect::To(atoms) | Redirect::From(atoms) | Redirect::Text(atoms) => {
-                atoms.iter().cloned().flat_map(Atom::into_scripts).collect()
+        let mut scripts = Vec::new();
+        lex::scripts(self.words.iter().flatten(), &mut scripts);
+        for redirect in &self.redirects {
+            match redirect {
+                Redirect::To(atoms) | Redirect::From(atoms) | Redirect::Text(atoms) => {
+                    lex::scripts(atoms, &mut scripts)
+                }
+                Redirect::Commands(script) | Redirect::Beside(script) => scripts.push(script.clone()),
             }
-            Redirect::Commands(script) | Redirect::Beside(script) => vec![script.clone()],
-        });
-        let assigned = self
-            .assigned
-            .iter()
-            .flat_map(|assigned| assigned.inside.iter().cloned());
-        in_words
-            .chain(in_redirects)
-            .chain(assigned)
-            .chain(self.inside.iter().cloned())
-            .collect()
+        }
+        let assigned = self.assigned.iter().flat_map(|assigned| &assigned.inside);
+        scripts.extend(assigned.chain(&self.inside).cloned());
+        scripts
     }
 }
 
@@ -79,23 +82,52 @@ impl Unreadable {
     }
 }
 
-/// How much may still be read for one verdict.
+/// How much may still be read for one verdict, and what was read.
 #[derive(Debug)]
-pub(super) struct Fuel(Cell<usize>);
+pub(super) struct Fuel {
+    left: Cell<usize>,
+    read: RefCell<HashMap<String, Came>>,
+}
+
+/// What came of a text, and what it took.
+#[derive(Debug)]
+struct Came {
+    script: Result<Script, Unreadable>,
+    cost: usize,
+}
 
 impl Fuel {
-    pub(super) const fn full() -> Self {
-        Self(Cell::new(FUEL))
+    pub(super) fn full() -> Self {
+        Self {
+            left: Cell::new(FUEL),
+            read: RefCell::default(),
+        }
     }
 
     pub(super) fn burn(&self, amount: usize) -> Result<(), Unreadable> {
-        match self.0.get().checked_sub(amount) {
+        match self.left.get().checked_sub(amount) {
             Some(left) => {
-                self.0.set(left);
+                self.left.set(left);
                 Ok(())
             }
             None => Err(Unreadable::new("it is too involved to be read")),
         }
+    }
+
+    /// What came of a text before: the same text again costs as much as it did, but no time.
+    fn known(&self, text: &str) -> Option<Result<Script, Unreadable>> {
+        let read = self.read.borrow();
+        let came = read.get(text)?;
+        Some(self.burn(came.cost).and_then(|()| came.script.clone()))
+    }
+
+    /// Remembers what came of a text, and what it took since so much was left.
+    fn keep(&self, text: &str, before: usize, script: &Result<Script, Unreadable>) {
+        let came = Came {
+            script: script.clone(),
+            cost: before - self.left.get(),
+        };
+        self.read.borrow_mut().insert(text.to_owned(), came);
     }
 }
 
@@ -152,7 +184,17 @@ pub(super) type Script = Rc<Vec<Simple>>;
 /// Reads a text.
 pub(super) fn read(text: &str, fuel: &Fuel) -> Result<Script, Unreadable> {
     admit(text)?;
-    let script = flatten::script(&grammar(text, fuel)?, fuel)?;
+    if let Some(known) = fuel.known(text) {
+        return known;
+    }
+    let before = fuel.left.get();
+    let script = read_anew(text, fuel);
+    fuel.keep(text, before, &script);
+    script
+}
+
+fn read_anew(text: &str, fuel: &Fuel) -> Result<Script, Unreadable> {
+    let script = flatten::script(&grammar::program(text, fuel)?, fuel)?;
     // `< (…)` is an error to a shell, and `<(…)` to the grammar.
     let parted = text
         .split(['<', '>'])
@@ -171,15 +213,7 @@ pub(super) fn scripts_in(text: &str, fuel: &Fuel) -> Result<Vec<Script>, Unreada
     }
     admit(text)?;
     let atoms = lex::document(text, fuel)?;
-    Ok(atoms.into_iter().flat_map(Atom::into_scripts).collect())
-}
-
-fn grammar(text: &str, fuel: &Fuel) -> Result<brush_parser::ast::Program, Unreadable> {
-    fuel.burn(text.len())?;
-    let mut parser = brush_parser::Parser::new(text.as_bytes(), &brush_parser::ParserOptions::default());
-    parser
-        .parse_program()
-        .map_err(|error| Unreadable::new(crate::policy::shown(&error.to_string())))
+    Ok(lex::scripts_of(&atoms))
 }
 
 /// Refuses what would cost too much stack or time, before any parser sees it.

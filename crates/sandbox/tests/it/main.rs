@@ -17,3 +17,7 @@ mod rounds;
 mod scene;
 mod starting;
 mod walls;
+
+/// The program's own: the times of decisions are to be those that people see.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

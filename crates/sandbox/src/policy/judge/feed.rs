@@ -3,9 +3,9 @@
 use super::{Call, Finding, Judge, Level, Made, Target, Word, program};
 use crate::policy::{
     print,
-    rules::named,
     shell::{self, Argv, Scope, Script, Simple},
 };
+use std::collections::BTreeSet;
 
 /// What fills a stdin.
 pub(super) enum Fed {
@@ -122,18 +122,12 @@ impl Judge<'_> {
 
     /// Whether a command fetches text from the network.
     fn downloads(&self, simple: &Simple) -> bool {
-        let names = || simple.words.iter().filter_map(|word| shell::bare(word));
-        let name = |text: String| text.rsplit('/').next().unwrap_or_default().to_owned();
-        let Some(first) = names().next().map(name) else {
+        let mut names = simple.words.iter().filter_map(|word| shell::bare(word));
+        let about = |text: String| self.about(text.rsplit('/').next().unwrap_or_default());
+        let Some(first) = names.next().map(about) else {
             return false;
         };
-        let fetches = |name: &String| named(&self.rules.code.downloads, name);
-        let wraps = self
-            .rules
-            .wrapper
-            .iter()
-            .any(|wrapper| named(&wrapper.programs, &first));
-        fetches(&first) || (wraps && names().map(name).any(|name| fetches(&name)))
+        first.downloads || (!first.wrappers.is_empty() && names.map(about).any(|about| about.downloads))
     }
 
     /// Text whose value is what scripts inside a word print.
@@ -201,7 +195,7 @@ impl Judge<'_> {
             Target::To(word) => word.text.clone(),
             Target::From(_) | Target::Text(..) | Target::Commands(_) => None,
         });
-        let targets: Vec<String> = targets.collect();
+        let targets: BTreeSet<String> = targets.collect();
         let mut made = Vec::new();
         if !targets.is_empty() {
             let content = self.content(call, download);

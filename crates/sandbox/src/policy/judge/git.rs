@@ -136,10 +136,10 @@ impl Judge<'_> {
         word: &Word,
         next: Option<&Word>,
         call: &Call<'_>,
-        plain: &[Option<String>],
+        plain: &[Option<&str>],
     ) -> Finding {
         let text = word.text.as_deref().unwrap_or(&word.head);
-        let command = plain.first().and_then(Option::as_deref).unwrap_or_default();
+        let command = plain.first().copied().flatten().unwrap_or_default();
         let (name, value) = text
             .split_once('=')
             .map_or((text, None), |(name, value)| (name, Some(value)));

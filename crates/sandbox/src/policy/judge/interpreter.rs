@@ -1,20 +1,17 @@
 //! Programs that run text: shells, and the interpreters of other languages.
 
 use super::{Call, Finding, Judge, Level, Word, feed::Fed};
-use crate::policy::{rules::named, shell::Scope};
+use crate::policy::shell::Scope;
 
 impl Judge<'_> {
     /// Decides on a shell or an interpreter; anything else is none of its business.
     pub(super) fn interpreter(&self, name: &str, call: &Call<'_>) -> Finding {
         let before = self.notes.borrow().dollar_quotes;
-        if named(&self.rules.code.shells, name) {
+        let about = self.about(name);
+        if about.is_shell {
             return self.shell(call).or(self.other_quotes(name, before));
         }
-        let language = self.rules.code.languages.iter().find(|language| {
-            let rest = name.strip_prefix(language.as_str());
-            rest.is_some_and(|rest| rest.chars().all(|c| c.is_ascii_digit() || c == '.'))
-        });
-        match (language, name) {
+        match (about.language, name) {
             (Some(language), _) => self.language(language, call),
             (None, "awk" | "gawk" | "mawk" | "nawk" | "original-awk") => self.awk(call.words),
             (None, "sed" | "gsed" | "ssed") => self.sed(call),

@@ -5,20 +5,25 @@ use crate::policy::rules::{CommandRule, named};
 
 impl Judge<'_> {
     pub(super) fn ruled(&self, program: &str, call: &Call<'_>) -> Finding {
-        let known = self.rules.command.iter().filter(|rule| named(&rule.programs, program));
-        known
+        let about = self.about(program);
+        about
+            .rules
+            .iter()
             .map(|rule| self.rule_on(rule, call.words))
             .fold(Finding::allow(), Finding::or)
     }
 
     fn rule_on(&self, rule: &CommandRule, words: &[Word]) -> Finding {
         let fits = || self.found(rule.verdict, &rule.id, rule.because.clone());
-        let text = |word: &Word| word.text.clone().unwrap_or_else(|| word.head.clone());
         if rule.flags.is_empty() && rule.words.is_empty() && rule.operands.is_empty() {
             return fits();
         }
         let arguments = || words.iter().skip(1);
-        if arguments().any(|word| named(&rule.flags, &text(word)) || named(&rule.operands, &text(word))) {
+        let listed = |word: &Word| {
+            let text = word.text.as_deref().unwrap_or(&word.head);
+            named(&rule.flags, text) || named(&rule.operands, text)
+        };
+        if arguments().any(listed) {
             return fits();
         }
         if rule.words.is_empty() {
@@ -31,8 +36,8 @@ impl Judge<'_> {
                 .iter()
                 .any(|wanted| phrase(wanted, plain.get(from..).unwrap_or_default()))
         };
-        let first = plain.first().and_then(Option::as_ref);
-        let excused = first.is_some_and(|first| rule.unless.contains(first));
+        let first = plain.first().copied().flatten();
+        let excused = first.is_some_and(|first| rule.unless.iter().any(|unless| unless == first));
         if at(0) || (rule.loose && !excused && (at(1) || at(2))) {
             return fits();
         }
@@ -44,7 +49,7 @@ impl Judge<'_> {
 }
 
 /// The words that are no options; `None` for one that is not known.
-pub(super) fn plain(words: &[Word], values: &[&str]) -> Vec<Option<String>> {
+pub(super) fn plain<'w>(words: &'w [Word], values: &[&str]) -> Vec<Option<&'w str>> {
     let mut found = Vec::new();
     let mut rest = words.iter().skip(1);
     let mut open = true;
@@ -60,7 +65,7 @@ pub(super) fn plain(words: &[Word], values: &[&str]) -> Vec<Option<String>> {
             // `+toolchain` of cargo and its like.
             Some(option) if open && option.starts_with('+') && found.is_empty() => {}
             None if open && word.head.starts_with("--") && !word.many => {}
-            text => found.push(text.map(str::to_owned)),
+            text => found.push(text),
         }
     }
     if found.is_empty() && crowded {
@@ -70,11 +75,7 @@ pub(super) fn plain(words: &[Word], values: &[&str]) -> Vec<Option<String>> {
 }
 
 /// Whether the words begin with a rule's phrase.
-pub(super) fn phrase(wanted: &str, words: &[Option<String>]) -> bool {
-    let wanted: Vec<&str> = wanted.split(' ').collect();
-    wanted.len() <= words.len()
-        && wanted
-            .iter()
-            .zip(words)
-            .all(|(wanted, word)| word.as_deref() == Some(*wanted))
+pub(super) fn phrase(wanted: &str, words: &[Option<&str>]) -> bool {
+    let mut words = words.iter();
+    wanted.split(' ').all(|wanted| words.next() == Some(&Some(wanted)))
 }

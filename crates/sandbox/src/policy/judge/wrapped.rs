@@ -27,12 +27,11 @@ const FARTHEST: usize = 3;
 impl Judge<'_> {
     /// Decides on what a program runs, if it runs another one.
     pub(super) fn wrapped(&self, name: &str, call: &Call<'_>) -> Finding {
-        let wrappers = self
-            .rules
-            .wrapper
+        let about = self.about(name);
+        let found = about
+            .wrappers
             .iter()
-            .filter(|wrapper| named(&wrapper.programs, name));
-        let found = wrappers.filter_map(|wrapper| Some(self.inner(wrapper, call, under(wrapper, call.words)?)));
+            .filter_map(|wrapper| Some(self.inner(wrapper, call, under(wrapper, call.words)?)));
         found.fold(Finding::allow(), Finding::or)
     }
 
@@ -116,8 +115,7 @@ impl Judge<'_> {
 
     /// Whether there are rules about a program.
     fn is_ruled(&self, word: &Word) -> bool {
-        let ruled = |name: &str| self.rules.command.iter().any(|rule| named(&rule.programs, name));
-        super::program(word).is_some_and(|name| name == "rm" || ruled(&name))
+        super::program(word).is_some_and(|name| name == "rm" || !self.about(&name).rules.is_empty())
     }
 
     /// `find … -exec COMMAND ;`, `fd … -x COMMAND`
@@ -196,7 +194,7 @@ fn unwrap<'w>(wrapper: &Wrapper, words: &'w [Word]) -> Unwrapped<'w> {
         None => words,
     };
     let takers = [&wrapper.script, &wrapper.values, &wrapper.setting, &wrapper.program];
-    let all: Vec<String> = takers.into_iter().flatten().cloned().collect();
+    let all: Vec<&str> = takers.into_iter().flatten().map(String::as_str).collect();
     let (mut at, mut skip) = (0, wrapper.skip);
     while let Some(word) = words.get(at) {
         if wrapper.appends
@@ -269,8 +267,7 @@ fn is_printed(word: &Word) -> bool {
 
 /// An option's value: a script, a program, a setting that holds a script, or nothing that runs.
 fn take(wrapper: &Wrapper, option: &Word, value: Word, unwrapped: &mut Unwrapped<'_>) {
-    let one = [option.clone()];
-    let is = |list: &[String]| !matches!(options::kind(&one[0], list), Kind::Plain | Kind::Operand);
+    let is = |list: &[String]| !matches!(options::kind(option, list), Kind::Plain | Kind::Operand);
     if is(&wrapper.script) {
         let text = value
             .text

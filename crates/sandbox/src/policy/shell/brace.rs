@@ -5,12 +5,12 @@ use super::{Unreadable, lex::Atom};
 /// More words than an honest brace makes.
 const MOST: usize = 256;
 
-/// The words that a word becomes; itself where there is no brace to expand.
-pub(super) fn expanded(word: &[Atom]) -> Result<Vec<Vec<Atom>>, Unreadable> {
+/// The words that a word becomes; `None` where there is no brace to expand.
+pub(super) fn expanded(word: &[Atom]) -> Result<Option<Vec<Vec<Atom>>>, Unreadable> {
     let braces = word.iter().filter(|atom| matches!(atom, Atom::Bare('{'))).count();
     match braces {
-        0 => Ok(vec![word.to_vec()]),
-        1..=32 => alternatives(word),
+        0 => Ok(None),
+        1..=32 => alternatives(word).map(Some),
         _ => Err(Unreadable::new("it has too many braces")),
     }
 }

@@ -62,15 +62,20 @@ pub(in crate::policy) enum Target {
 
 /// All ways to read a command: one for each value that its variables may have.
 pub(in crate::policy) fn expansions(simple: &Simple, scope: &Scope) -> Result<Vec<Argv>, Unreadable> {
-    let scope = &if simple.within.is_some() {
-        scope.without_arguments()
+    let own;
+    let scope = if simple.within.is_some() {
+        own = scope.without_arguments();
+        &own
     } else {
-        scope.clone()
+        scope
     };
     let mut names = Vec::new();
     let parts = simple.words.iter().chain(simple.redirects.iter().filter_map(atoms_of));
     for atom in parts.flatten() {
         variables(atom, &mut names);
+    }
+    if names.is_empty() {
+        return Ok(vec![one_way(simple, scope)?]);
     }
     names.sort();
     names.dedup();
@@ -114,9 +119,16 @@ fn variables(atom: &Atom, names: &mut Vec<(String, Option<()>)>) {
 
 fn one_way(simple: &Simple, scope: &Scope) -> Result<Argv, Unreadable> {
     let mut argv = Argv::default();
+    let declares = declares(&simple.words);
     for atoms in &simple.words {
-        for word in brace::expanded(atoms)? {
-            argv.words.extend(fields(&word, scope));
+        match brace::expanded(atoms)? {
+            None if declares && assigns(atoms) => fields(atoms.iter().map(Seen::in_quotes), scope, &mut argv.words),
+            None => fields(atoms.iter().map(Seen::as_written), scope, &mut argv.words),
+            Some(words) => {
+                for word in &words {
+                    fields(word.iter().map(Seen::as_written), scope, &mut argv.words);
+                }
+            }
         }
     }
     for assigned in &simple.assigned {
@@ -138,20 +150,35 @@ fn one_way(simple: &Simple, scope: &Scope) -> Result<Argv, Unreadable> {
     Ok(argv)
 }
 
+/// Whether a command is one of those after which `NAME=…` is an assignment, whose value is not split.
+fn declares(words: &[Vec<Atom>]) -> bool {
+    let mut programs = words.iter().map(|word| bare(word));
+    let program = programs.find(|word| !matches!(word.as_deref(), Some("builtin" | "command")));
+    matches!(
+        program.flatten().as_deref(),
+        Some("alias" | "declare" | "typeset" | "local" | "export" | "readonly")
+    )
+}
+
+/// Whether a word begins with `NAME=`, or `NAME+=`.
+fn assigns(atoms: &[Atom]) -> bool {
+    let name = atoms.iter().map_while(|atom| match atom {
+        Atom::Bare(c) if *c != '=' => Some(*c),
+        _ => None,
+    });
+    let length = name.clone().count();
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_+-.".contains(c);
+    length > 0 && matches!(atoms.get(length), Some(Atom::Bare('='))) && name.clone().all(is_name)
+}
+
 /// The value of a word that is not split, where everything of it is known.
 pub(super) fn literal(atoms: &[Atom], scope: &Scope) -> Option<String> {
     joined(atoms, scope).text
 }
 
 fn joined(atoms: &[Atom], scope: &Scope) -> Word {
-    let quoted: Vec<Atom> = atoms
-        .iter()
-        .map(|atom| match atom {
-            Atom::Part(part, _) => Atom::Part(part.clone(), true),
-            other => other.clone(),
-        })
-        .collect();
-    let mut words = fields(&quoted, scope);
+    let mut words = Vec::new();
+    fields(atoms.iter().map(Seen::in_quotes), scope, &mut words);
     match words.len() {
         0 => Word::known(""),
         1 => words.remove(0),
@@ -160,6 +187,19 @@ fn joined(atoms: &[Atom], scope: &Scope) -> Word {
             many: true,
             ..Word::default()
         },
+    }
+}
+
+/// An atom, and whether quotes keep what it becomes one word.
+struct Seen<'a>(&'a Atom, bool);
+
+impl<'a> Seen<'a> {
+    const fn as_written(atom: &'a Atom) -> Self {
+        Self(atom, matches!(atom, Atom::Part(_, true)))
+    }
+
+    const fn in_quotes(atom: &'a Atom) -> Self {
+        Self(atom, true)
     }
 }
 
@@ -196,28 +236,31 @@ pub(super) fn assignment(atoms: &[Atom]) -> Option<(String, Option<Vec<Atom>>)> 
     }
 }
 
-/// The words that one word becomes.
-fn fields(atoms: &[Atom], scope: &Scope) -> Vec<Word> {
-    let mut builder = Builder::default();
-    for (at, atom) in atoms.iter().enumerate() {
+/// Adds the words that one word becomes.
+fn fields<'a>(atoms: impl Iterator<Item = Seen<'a>>, scope: &Scope, words: &mut Vec<Word>) {
+    let mut atoms = atoms.peekable();
+    let mut builder = Builder::new(words);
+    let mut first = true;
+    while let Some(Seen(atom, quoted)) = atoms.next() {
         match atom {
-            Atom::Bare('~') if at == 0 && tilde(&atoms[1..]).is_some_and(|name| scope.writes(name)) => {
+            Atom::Bare('~') if first && tilde(atoms.peek()).is_some_and(|name| scope.writes(name)) => {
                 builder.unknown("~", true);
             }
             Atom::Bare(c) => {
                 builder.word.pattern |= matches!(c, '*' | '?' | '[');
-                builder.literal(&c.to_string());
+                builder.literal(c.encode_utf8(&mut [0; 4]));
             }
             Atom::Quoted(text) => builder.literal(text),
-            Atom::Part(part, quoted) => builder.part(part, *quoted, scope),
+            Atom::Part(part, _) => builder.part(part, quoted, scope),
         }
+        first = false;
     }
-    builder.finish()
+    builder.end();
 }
 
 /// The variable that a tilde before these atoms stands for.
-fn tilde(after: &[Atom]) -> Option<&'static str> {
-    match after.first() {
+fn tilde(after: Option<&Seen<'_>>) -> Option<&'static str> {
+    match after.map(|seen| seen.0) {
         None | Some(Atom::Bare('/')) => Some("HOME"),
         Some(Atom::Bare('+')) => Some("PWD"),
         Some(Atom::Bare('-')) => Some("OLDPWD"),
@@ -225,9 +268,8 @@ fn tilde(after: &[Atom]) -> Option<&'static str> {
     }
 }
 
-#[derive(Default)]
-struct Builder {
-    done: Vec<Word>,
+struct Builder<'w> {
+    done: &'w mut Vec<Word>,
     word: Word,
     /// The word exists, even if it is empty.
     begun: bool,
@@ -236,10 +278,20 @@ struct Builder {
     not_number: bool,
 }
 
-impl Builder {
+impl<'w> Builder<'w> {
+    fn new(done: &'w mut Vec<Word>) -> Self {
+        Self {
+            done,
+            word: Word::default(),
+            begun: false,
+            unknown: false,
+            not_number: false,
+        }
+    }
+
     fn literal(&mut self, text: &str) {
         self.begun = true;
-        self.not_number |= !text.chars().all(|c| c.is_ascii_digit());
+        self.not_number |= !text.bytes().all(|byte| byte.is_ascii_digit());
         if !self.unknown {
             self.word.head.push_str(text);
         }
@@ -347,10 +399,5 @@ impl Builder {
         }
         (self.begun, self.unknown, self.not_number) = (false, false, false);
         self.word = Word::default();
-    }
-
-    fn finish(mut self) -> Vec<Word> {
-        self.end();
-        self.done
     }
 }

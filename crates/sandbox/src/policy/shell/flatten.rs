@@ -1,7 +1,7 @@
 //! From the grammar's tree to a flat list of simple commands, each with what matters of where it stands.
 
 use super::{Assigned, Fuel, Redirect, Script, Simple, Unreadable, lex};
-use crate::policy::shell::lex::{Atom, Part};
+use crate::policy::shell::lex::{Atom, Part, scripts_of};
 use brush_parser::ast;
 
 /// More simple commands than one text may have.
@@ -185,7 +185,11 @@ impl<'a> Walk<'a> {
                 let values = values
                     .map(|words| words.iter().map(|word| self.word(word)).collect())
                     .transpose()?;
-                let inside = values.iter().flatten().cloned().flat_map(scripts).collect();
+                let inside = values
+                    .iter()
+                    .flatten()
+                    .flat_map(|word: &Vec<Atom>| scripts_of(word))
+                    .collect();
                 let simple = Simple {
                     loops: Some((clause.variable_name.clone(), values)),
                     inside,
@@ -195,9 +199,9 @@ impl<'a> Walk<'a> {
                 self.list(&clause.body.list, branch)
             }
             ast::CompoundCommand::CaseClause(clause) => {
-                let mut inside = scripts(self.word(&clause.value)?);
+                let mut inside = scripts_of(&self.word(&clause.value)?);
                 for pattern in clause.cases.iter().flat_map(|case| &case.patterns) {
-                    inside.extend(scripts(self.word(pattern)?));
+                    inside.extend(scripts_of(&self.word(pattern)?));
                 }
                 self.push(
                     Simple {
@@ -354,12 +358,12 @@ impl<'a> Walk<'a> {
             ast::AssignmentValue::Scalar(word) => Some(self.word(word)?),
             ast::AssignmentValue::Array(elements) => {
                 for word in elements.iter().flat_map(|(key, value)| key.iter().chain([value])) {
-                    inside.extend(scripts(self.word(word)?));
+                    inside.extend(scripts_of(&self.word(word)?));
                 }
                 None
             }
         };
-        inside.extend(value.clone().map(scripts).unwrap_or_default());
+        inside.extend(value.iter().flat_map(|value| scripts_of(value)));
         let plain = !assignment.append && matches!(assignment.name, ast::AssignmentName::VariableName(_));
         simple.assigned.push(Assigned {
             name,
@@ -417,7 +421,7 @@ impl<'a> Walk<'a> {
                     (false, false) => Some(Redirect::To(atoms)),
                     // Another descriptor to read from; the scripts in its name still run.
                     (false, true) => Some(Redirect::Beside(
-                        scripts(atoms)
+                        scripts_of(&atoms)
                             .iter()
                             .flat_map(|script| script.iter().cloned())
                             .collect::<Vec<_>>()
@@ -456,7 +460,7 @@ impl<'a> Walk<'a> {
         if let Some(text) = super::expand::bare(&atoms).filter(|text| text.contains('[')) {
             simple.inside.extend(super::scripts_in(&text, self.fuel)?);
         }
-        simple.inside.extend(scripts(atoms));
+        simple.inside.extend(scripts_of(&atoms));
         Ok(())
     }
 
@@ -475,8 +479,4 @@ impl<'a> Walk<'a> {
         )?;
         Ok(walk.commands.into())
     }
-}
-
-fn scripts(atoms: Vec<Atom>) -> Vec<Script> {
-    atoms.into_iter().flat_map(Atom::into_scripts).collect()
 }

@@ -36,16 +36,25 @@ pub(in crate::policy) enum Part {
     Opaque(Vec<Script>),
 }
 
-impl Atom {
-    /// All scripts that run inside it.
-    pub(super) fn into_scripts(self) -> Vec<Script> {
-        match self {
-            Self::Part(Part::Output(script) | Part::Stream(script), _) => vec![script],
-            Self::Part(Part::Or(_, atoms), _) => atoms.into_iter().flat_map(Self::into_scripts).collect(),
-            Self::Part(Part::Number(scripts) | Part::Several(scripts) | Part::Opaque(scripts), _) => scripts,
-            Self::Bare(_) | Self::Quoted(_) | Self::Part(..) => Vec::new(),
+/// Adds all scripts that run inside of atoms.
+pub(super) fn scripts<'a>(atoms: impl IntoIterator<Item = &'a Atom>, found: &mut Vec<Script>) {
+    for atom in atoms {
+        match atom {
+            Atom::Part(Part::Output(script) | Part::Stream(script), _) => found.push(script.clone()),
+            Atom::Part(Part::Or(_, atoms), _) => scripts(atoms, found),
+            Atom::Part(Part::Number(inside) | Part::Several(inside) | Part::Opaque(inside), _) => {
+                found.extend(inside.iter().cloned());
+            }
+            Atom::Bare(_) | Atom::Quoted(_) | Atom::Part(..) => {}
         }
     }
+}
+
+/// All scripts that run inside of a word.
+pub(super) fn scripts_of(atoms: &[Atom]) -> Vec<Script> {
+    let mut found = Vec::new();
+    scripts(atoms, &mut found);
+    found
 }
 
 /// Reads a word as the grammar cut it out.
@@ -289,11 +298,19 @@ impl<'a> Lexer<'a> {
             if self.chars[end] != ')' {
                 continue;
             }
-            let subshell = format!("({})", self.text(from, end));
-            match super::grammar(&subshell, self.fuel) {
+            // The NUL, which no text has, tells it from the same text read by itself.
+            let key = format!("\0({})", self.text(from, end));
+            if let Some(known) = self.fuel.known(&key) {
+                self.at = end + 1;
+                return known;
+            }
+            let before = self.fuel.left.get();
+            match super::grammar::program(&key[1..], self.fuel) {
                 Ok(program) => {
                     self.at = end + 1;
-                    return flatten::subshell(&program, self.fuel);
+                    let script = flatten::subshell(&program, self.fuel);
+                    self.fuel.keep(&key, before, &script);
+                    return script;
                 }
                 Err(unreadable) => last = unreadable,
             }
@@ -338,7 +355,7 @@ impl<'a> Lexer<'a> {
             self.bare(Some('}'))?
         };
         self.at += 1;
-        let scripts = |rest: Vec<Atom>| rest.into_iter().flat_map(Atom::into_scripts).collect();
+        let scripts = |rest: Vec<Atom>| scripts_of(&rest);
         if length {
             return Ok(Part::Number(scripts(rest)));
         }

@@ -202,3 +202,20 @@ fn any_bytes_get_an_answer_in_time() {
         panic!("{}", error.to_string().chars().take(2_000).collect::<String>());
     }
 }
+
+/// Nothing that a command holds once may cost more than its share when it is there a thousand times.
+#[test]
+fn the_longest_texts_get_an_answer_in_time() {
+    let every = dice::from_environment::<u32>("MAESTRIA_POLICY_TEXTS").map_or(40, |_| 1);
+    let mut times = Times::default();
+    for command in corpus().iter().step_by(every) {
+        for between in ["\n", "; ", " ", ""] {
+            let once = format!("{command}{between}");
+            let text = once.repeat(LONGEST / once.len());
+            let verdict = judged(&text, &mut times);
+            assert_eq!(wrong(&verdict), None, "{command}");
+            assert_ne!(verdict.reason, "it took too long to read", "{command}");
+        }
+    }
+    println!("commands repeated to {LONGEST} bytes\ndecisions: {}", times.told());
+}
