@@ -26,6 +26,7 @@ use crate::spec::Tier;
 use crate::walls::Blueprint;
 use guard::Reach;
 pub(crate) use namespace::{IdMaps, granted as namespace_granted};
+pub(crate) use nobody::owners;
 use nobody::{NO_TREES, Trees};
 pub(crate) use parcel::{Label, Parcel};
 use prove::Proofs;
@@ -110,7 +111,7 @@ fn through_namespace(plan: &Plan) -> Result<(), Failure> {
 
 /// Somebody who owns nothing where that can be had, else the caller without the ids of others.
 fn enter_walled(plan: &Plan, walls: &Blueprint, trees: &mut Trees) -> Result<(), Failure> {
-    if walls.by_root && !walls.removed.has(Layer::Mounts) && nobody::become_nobody(walls, trees)? {
+    if nobody::become_nobody(walls, trees)? {
         return Ok(());
     }
     namespace::enter_alone(&plan.maps)

@@ -4,6 +4,8 @@ pub(crate) mod cgroup;
 pub(crate) mod rlimit;
 
 use serde::{Deserialize, Serialize};
+use std::num::NonZero;
+use std::sync::LazyLock;
 
 /// Limits of one worker and everything it starts; `None` means unlimited.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +38,9 @@ impl Default for Limits {
 impl Limits {
     /// A share of the whole machine as [`Limits::cpu_percent`] counts it: half of four cores is 200.
     pub fn of_machine(percent: u32) -> u32 {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        // To count them takes a dozen files.
+        static CORES: LazyLock<usize> = LazyLock::new(|| std::thread::available_parallelism().map_or(1, NonZero::get));
+        let cores = *CORES;
         percent.saturating_mul(u32::try_from(cores).unwrap_or(u32::MAX))
     }
 

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use libc::c_int;
 
+use crate::confine;
 use crate::layer::{Layer, Layers};
 use crate::net::{self, Doors};
 use crate::profile::{Network, Walls};
@@ -135,8 +136,8 @@ pub(crate) struct Blueprint {
     pub(crate) allow_degraded: bool,
     /// Namespaces are to be had; without, the tree is the machine's.
     pub(crate) walled: bool,
-    /// The caller is root: the worker is to be somebody who owns nothing outside.
-    pub(crate) by_root: bool,
+    /// The caller is root, and the worker is to be somebody who owns nothing outside: how owners are mapped for it.
+    pub(crate) owners: Option<c_int>,
 }
 
 /// A blueprint with what it refers to. To be kept until the worker runs.
@@ -199,7 +200,9 @@ pub(crate) fn prepare(
         walled: tier == Tier::Namespace && !walls.removed.has(Layer::Mounts),
         allow_degraded: walls.allow_degraded,
         // SAFETY: geteuid has no preconditions.
-        by_root: unsafe { libc::geteuid() } == 0,
+        owners: (unsafe { libc::geteuid() } == 0 && !walls.removed.has(Layer::Mounts))
+            .then(confine::owners)
+            .flatten(),
     };
     let landlock_abi = rules.as_ref().map_or(0, |(_, rights)| rights.abi());
     Ok(Prepared {
@@ -246,13 +249,20 @@ fn allow(rules: &OwnedFd, rights: Rights, place: &Place) -> Result<(), Unprepare
         Access::Write => rights.write(),
         Access::Device => rights.device(),
     };
-    for part in tree::readable_parts(place) {
+    for (path, everybodys) in tree::parts(place) {
         // What has vanished since it was listed needs no rule.
-        let Ok(opened) = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&part) else {
+        let Ok(opened) = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(&path) else {
             continue;
         };
-        let is_folder = opened.metadata().is_ok_and(|found| found.is_dir());
-        let granted = if is_folder { granted } else { rights.of_file(granted) };
+        let Ok(found) = opened.metadata() else { continue };
+        if everybodys && !tree::is_everybodys(&found) {
+            continue;
+        }
+        let granted = if found.is_dir() {
+            granted
+        } else {
+            rights.of_file(granted)
+        };
         landlock::allow(rules.as_raw_fd(), opened.as_raw_fd(), granted)
             .map_err(|errno| Unprepared::System(io::Error::from_raw_os_error(errno)))?;
     }

@@ -76,12 +76,11 @@ pub(super) fn enter(maps: &IdMaps) -> Result<(), Failure> {
     match &maps.all {
         Some((users, groups)) => {
             if !enter_with_mapper(users.as_bytes(), groups.as_bytes())? {
-                map_own(maps)?;
+                map_own(maps.own.0.as_bytes(), maps.own.1.as_bytes())?;
             }
         }
         None => {
-            unshare()?;
-            map_own(maps)?;
+            enter_alone(maps)?;
         }
     }
     Ok(())
@@ -89,8 +88,13 @@ pub(super) fn enter(maps: &IdMaps) -> Result<(), Failure> {
 
 /// As [`enter`], with no ids but the caller's own.
 pub(super) fn enter_alone(maps: &IdMaps) -> Result<(), Failure> {
+    enter_mapped(maps.own.0.as_bytes(), maps.own.1.as_bytes())
+}
+
+/// The same with other maps of the caller's own user and group.
+pub(super) fn enter_mapped(users: &[u8], groups: &[u8]) -> Result<(), Failure> {
     unshare()?;
-    map_own(maps)
+    map_own(users, groups)
 }
 
 fn unshare() -> Result<(), Failure> {
@@ -100,13 +104,13 @@ fn unshare() -> Result<(), Failure> {
         .map(|_| ())
 }
 
-fn map_own(maps: &IdMaps) -> Result<(), Failure> {
+fn map_own(users: &[u8], groups: &[u8]) -> Result<(), Failure> {
     let proc =
         raw::open(libc::AT_FDCWD, c"/proc/self", libc::O_PATH | libc::O_DIRECTORY).map_err(Stage::Map.failed())?;
     // Without this an unprivileged caller may not map groups.
     put(proc, c"setgroups", b"deny").map_err(Stage::Map.failed())?;
-    put(proc, c"uid_map", maps.own.0.as_bytes()).map_err(Stage::Map.failed())?;
-    put(proc, c"gid_map", maps.own.1.as_bytes()).map_err(Stage::Map.failed())?;
+    put(proc, c"uid_map", users).map_err(Stage::Map.failed())?;
+    put(proc, c"gid_map", groups).map_err(Stage::Map.failed())?;
     raw::close(proc);
     Ok(())
 }

@@ -4,8 +4,12 @@
 //! that root's files there are the worker's own, and what it writes there belongs to root. Only real root can make such
 //! mounts, so the trees are taken before the namespace is entered. Not every file system can do it (overlays cannot).
 
+use std::os::fd::{AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::Mutex;
+
 use libc::{c_int, c_long, c_uint};
 
+use super::namespace;
 use crate::control::{Failure, Stage};
 use crate::raw::{self, Errno, Side, mount};
 use crate::walls::{Blueprint, Move, STEPS};
@@ -19,23 +23,37 @@ const MAP: &[u8] = b"0 65534 1\n";
 pub(super) type Trees = [c_int; STEPS];
 pub(super) const NO_TREES: Trees = [-1; STEPS];
 
-/// Enters such a user namespace; false, and nothing is changed, where this machine or a file system does not support it.
+/// The user namespace by which the owners of granted places are mapped; nobody enters it. Made once, for all workers: to make one
+/// takes a process of its own.
+pub(crate) fn owners() -> Option<c_int> {
+    static OWNERS: Mutex<Option<OwnedFd>> = Mutex::new(None);
+    let mut owners = OWNERS.lock().ok()?;
+    if owners.is_none() {
+        let made = user_namespace().ok()?;
+        // SAFETY: a fresh descriptor nobody else owns.
+        *owners = Some(unsafe { OwnedFd::from_raw_fd(made) });
+    }
+    owners.as_ref().map(|owners| owners.as_raw_fd())
+}
+
+/// Enters a user namespace in which this process is root, and outside one who owns nothing; false, and nothing is changed, where
+/// this machine or a file system does not support it.
 pub(super) fn become_nobody(blueprint: &Blueprint, trees: &mut Trees) -> Result<bool, Failure> {
-    let Ok(namespace) = user_namespace() else {
+    let Some(owners) = blueprint.owners else {
         return Ok(false);
     };
-    if take_trees(blueprint, namespace, trees).is_err() {
+    if take_trees(blueprint, owners, trees).is_err() {
         for tree in trees.iter_mut().filter(|tree| **tree >= 0) {
             raw::close(*tree);
             *tree = -1;
         }
-        raw::close(namespace);
         return Ok(false);
     }
     own_streams();
-    let entered = enter(namespace);
-    raw::close(namespace);
-    entered.map_err(Stage::Map.failed()).map(|()| true)
+    leave_root().map_err(Stage::Map.failed())?;
+    namespace::enter_mapped(MAP, MAP)?;
+    let_be_seen(false);
+    Ok(true)
 }
 
 /// A user namespace made by a child that ends at once; the descriptor keeps it.
@@ -45,6 +63,8 @@ fn user_namespace() -> Result<c_int, Errno> {
     let holder = match raw::fork()? {
         Side::Parent(holder) => holder,
         Side::Child => {
+            raw::block_signals();
+            raw::default_child_signal();
             raw::close(leave);
             raw::close(made);
             // SAFETY: this process has one thread, as a fresh fork.
@@ -108,25 +128,36 @@ fn own_streams() {
     }
 }
 
-fn enter(namespace: c_int) -> Result<(), Errno> {
-    // Raw calls: libc's would make other threads follow, of which this process has none.
-    // SAFETY: no memory is involved.
-    unsafe {
-        raw::check(libc::setns(namespace, libc::CLONE_NEWUSER))?;
-        raw::check_long(libc::syscall(libc::SYS_setgroups, 0 as c_long, std::ptr::null::<u32>()))?;
-        raw::check_long(libc::syscall(
-            libc::SYS_setresgid,
-            0 as c_long,
-            0 as c_long,
-            0 as c_long,
-        ))?;
-        raw::check_long(libc::syscall(
-            libc::SYS_setresuid,
-            0 as c_long,
-            0 as c_long,
-            0 as c_long,
-        ))?;
-        raw::check(libc::unshare(libc::CLONE_NEWPID))?;
+/// Becomes the one who owns nothing, with the one capability that making a namespace may take.
+fn leave_root() -> Result<(), Errno> {
+    const ADMINISTRATE: u32 = 1 << 21;
+    #[repr(C)]
+    struct Header {
+        version: u32,
+        pid: c_int,
     }
+    let header = Header {
+        version: 0x2008_0522,
+        pid: 0,
+    };
+    let sets = [ADMINISTRATE, ADMINISTRATE, 0, 0, 0, 0];
+    let nobody = c_long::from(NOBODY);
+    // Raw calls: libc's would make other threads follow, of which this process has none.
+    // SAFETY: plain settings of this process; the structures are those of the version that is named.
+    unsafe {
+        raw::check(libc::prctl(libc::PR_SET_KEEPCAPS, 1, 0, 0, 0))?;
+        raw::check_long(libc::syscall(libc::SYS_setgroups, 0 as c_long, std::ptr::null::<u32>()))?;
+        raw::check_long(libc::syscall(libc::SYS_setresgid, nobody, nobody, nobody))?;
+        raw::check_long(libc::syscall(libc::SYS_setresuid, nobody, nobody, nobody))?;
+        raw::check_long(libc::syscall(libc::SYS_capset, &raw const header, sets.as_ptr()))?;
+    }
+    // Only who could be looked into may write its own maps.
+    let_be_seen(true);
     Ok(())
+}
+
+/// Says whether others of the same user may look into this process.
+fn let_be_seen(may: bool) {
+    // SAFETY: plain setting of this process.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, c_long::from(may), 0, 0, 0) };
 }

@@ -292,24 +292,23 @@ fn device(name: &str) -> Option<Place> {
     })
 }
 
-/// What rules allow for a place of the system: `/etc` entry by entry, without what only root may read there. A worker of a
-/// root product might own such files.
-pub(crate) fn readable_parts(place: &Place) -> Vec<PathBuf> {
-    let whole = || vec![place.path.clone()];
+/// What rules are made for: a place, or of `/etc` each entry, and whether only if everybody may read it. A worker of a root
+/// product might own what only root may read there.
+pub(crate) fn parts(place: &Place) -> Vec<(PathBuf, bool)> {
+    let whole = || vec![(place.path.clone(), false)];
     if place.path != Path::new("/etc") {
         return whole();
     }
     let Ok(entries) = fs::read_dir(&place.path) else {
         return whole();
     };
-    let open = |entry: &fs::DirEntry| {
-        // Following links: a rule is about what is found at their end.
-        fs::metadata(entry.path()).is_ok_and(|found| {
-            let needed = if found.is_dir() { 0o005 } else { 0o004 };
-            found.permissions().mode() & needed == needed
-        })
-    };
-    entries.flatten().filter(open).map(|entry| entry.path()).collect()
+    entries.flatten().map(|entry| (entry.path(), true)).collect()
+}
+
+/// Whether everybody may read what an entry leads to.
+pub(crate) fn is_everybodys(found: &fs::Metadata) -> bool {
+    let needed = if found.is_dir() { 0o005 } else { 0o004 };
+    found.permissions().mode() & needed == needed
 }
 
 #[cfg(test)]
