@@ -204,13 +204,13 @@ impl Dialect {
         out
     }
 
-    /// What a provider's whole answer says that it has counted.
-    pub(crate) fn counts(self, body: &Value) -> Option<Counts> {
+    /// What a provider has counted; `count` looks up a place in what it calls its usage.
+    pub(crate) fn used(self, count: impl Fn(&str) -> u64) -> Counts {
         match self {
-            Self::OpenAi => openai::counts(body),
-            Self::Responses => responses::counts(body),
-            Self::Anthropic => anthropic::counts(body),
-            Self::Gemini => gemini::counts(body),
+            Self::OpenAi => openai::used(count),
+            Self::Responses => responses::used(count),
+            Self::Anthropic => anthropic::used(count),
+            Self::Gemini => gemini::used(count),
         }
     }
 

@@ -90,25 +90,21 @@ impl Reader {
     /// The start tells what was sent, the end what was received; each may tell only a part.
     fn count(&mut self, usage: &Value, out: &mut Vec<Piece>) {
         if usage.is_object() {
-            self.counts.merge(used(usage));
+            self.counts.merge(used(|place| count(usage, place)));
             out.push(Piece::Counts(self.counts));
         }
     }
 }
 
-/// What the provider counted.
-pub(in crate::wire) fn counts(body: &Value) -> Option<Counts> {
-    body.get("usage").filter(|u| u.is_object()).map(used)
-}
-
-fn used(usage: &Value) -> Counts {
-    let cached = count(usage, "/cache_read_input_tokens");
-    let written = count(usage, "/cache_creation_input_tokens");
+/// What the provider counted; `count` looks up a place in `usage`.
+pub(in crate::wire) fn used(count: impl Fn(&str) -> u64) -> Counts {
+    let cached = count("/cache_read_input_tokens");
+    let written = count("/cache_creation_input_tokens");
     Counts {
-        input: count(usage, "/input_tokens") + cached + written,
+        input: count("/input_tokens") + cached + written,
         cached,
         written,
-        output: count(usage, "/output_tokens"),
+        output: count("/output_tokens"),
         reasoning: 0,
     }
 }

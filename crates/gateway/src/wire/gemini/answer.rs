@@ -84,16 +84,21 @@ impl Reader {
     }
 }
 
-pub(in crate::wire) fn counts(event: &Value) -> Option<Counts> {
-    let usage = event.get("usageMetadata").filter(|u| u.is_object())?;
-    let thought = count(usage, "/thoughtsTokenCount");
-    Some(Counts {
-        input: count(usage, "/promptTokenCount") + count(usage, "/toolUsePromptTokenCount"),
-        cached: count(usage, "/cachedContentTokenCount"),
+/// What the provider counted; `count` looks up a place in `usageMetadata`.
+pub(in crate::wire) fn used(count: impl Fn(&str) -> u64) -> Counts {
+    let thought = count("/thoughtsTokenCount");
+    Counts {
+        input: count("/promptTokenCount") + count("/toolUsePromptTokenCount"),
+        cached: count("/cachedContentTokenCount"),
         written: 0,
-        output: count(usage, "/candidatesTokenCount") + thought,
+        output: count("/candidatesTokenCount") + thought,
         reasoning: thought,
-    })
+    }
+}
+
+fn counts(event: &Value) -> Option<Counts> {
+    let usage = event.get("usageMetadata").filter(|u| u.is_object())?;
+    Some(used(|place| count(usage, place)))
 }
 
 fn fault(error: &Value) -> Fault {

@@ -174,16 +174,21 @@ fn stop(word: &str) -> Stop {
     }
 }
 
-pub(in crate::wire) fn counts(body: &Value) -> Option<Counts> {
-    let usage = body.get("usage").filter(|u| u.is_object())?;
-    Some(Counts {
-        input: count(usage, "/prompt_tokens"),
+/// What the provider counted; `count` looks up a place in `usage`.
+pub(in crate::wire) fn used(count: impl Fn(&str) -> u64) -> Counts {
+    Counts {
+        input: count("/prompt_tokens"),
         // DeepSeek has a field of its own.
-        cached: count(usage, "/prompt_tokens_details/cached_tokens").max(count(usage, "/prompt_cache_hit_tokens")),
+        cached: count("/prompt_tokens_details/cached_tokens").max(count("/prompt_cache_hit_tokens")),
         written: 0,
-        output: count(usage, "/completion_tokens"),
-        reasoning: count(usage, "/completion_tokens_details/reasoning_tokens"),
-    })
+        output: count("/completion_tokens"),
+        reasoning: count("/completion_tokens_details/reasoning_tokens"),
+    }
+}
+
+fn counts(body: &Value) -> Option<Counts> {
+    let usage = body.get("usage").filter(|u| u.is_object())?;
+    Some(used(|place| count(usage, place)))
 }
 
 fn fault(body: &Value) -> Option<Fault> {

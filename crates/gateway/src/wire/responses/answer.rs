@@ -156,15 +156,20 @@ fn stop(response: &Value, calls: bool) -> Stop {
     }
 }
 
-pub(in crate::wire) fn counts(response: &Value) -> Option<Counts> {
-    let usage = response.get("usage").filter(|u| u.is_object())?;
-    Some(Counts {
-        input: count(usage, "/input_tokens"),
-        cached: count(usage, "/input_tokens_details/cached_tokens"),
+/// What the provider counted; `count` looks up a place in `usage`.
+pub(in crate::wire) fn used(count: impl Fn(&str) -> u64) -> Counts {
+    Counts {
+        input: count("/input_tokens"),
+        cached: count("/input_tokens_details/cached_tokens"),
         written: 0,
-        output: count(usage, "/output_tokens"),
-        reasoning: count(usage, "/output_tokens_details/reasoning_tokens"),
-    })
+        output: count("/output_tokens"),
+        reasoning: count("/output_tokens_details/reasoning_tokens"),
+    }
+}
+
+fn counts(response: &Value) -> Option<Counts> {
+    let usage = response.get("usage").filter(|u| u.is_object())?;
+    Some(used(|place| count(usage, place)))
 }
 
 fn fault(error: &Value) -> Fault {
