@@ -14,9 +14,11 @@ pub mod piece;
 pub(crate) mod proof;
 mod responses;
 pub mod sse;
+mod usage;
 
 pub use ask::{Ask, Losses, Unreadable};
 pub use piece::{Answer, Counts, Fault, Kind, Piece, Stop};
+pub(crate) use usage::Usage;
 
 use memchr::memmem::Finder;
 use serde_json::Value;
@@ -204,13 +206,13 @@ impl Dialect {
         out
     }
 
-    /// What a provider has counted; `count` looks up a place in what it calls its usage.
-    pub(crate) fn used(self, count: impl Fn(&str) -> u64) -> Counts {
+    /// What a provider has counted.
+    pub(crate) fn used(self, usage: &Usage) -> Counts {
         match self {
-            Self::OpenAi => openai::used(count),
-            Self::Responses => responses::used(count),
-            Self::Anthropic => anthropic::used(count),
-            Self::Gemini => gemini::used(count),
+            Self::OpenAi => openai::used(usage),
+            Self::Responses => responses::used(usage),
+            Self::Anthropic => anthropic::used(usage),
+            Self::Gemini => gemini::used(usage),
         }
     }
 
@@ -365,11 +367,6 @@ fn opening(data: &[u8], name: &Finder<'_>, with: &[u8]) -> Option<usize> {
         let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         value.and_then(|v| v.first()).is_some_and(|byte| with.contains(byte))
     })
-}
-
-/// A count at a place in a JSON value; 0 when it is not there.
-pub(crate) fn count(value: &Value, pointer: &str) -> u64 {
-    at(value, pointer).and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// A text at a place in a JSON value.

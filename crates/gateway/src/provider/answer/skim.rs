@@ -1,6 +1,7 @@
-//! The little that the gateway itself needs to know of a whole answer that it passes on unread.
+//! The little that the gateway itself needs to know of a whole answer that it passes on unread. That it is JSON is looked
+//! at on the way, but for the escapes in texts that are skipped: those are the client's to read.
 
-use crate::wire::{Counts, Dialect, Fault, Kind, Stop};
+use crate::wire::{Counts, Dialect, Fault, Kind, Stop, Usage};
 use serde::Deserialize;
 use sonic_rs::{JsonValueTrait as _, LazyValue, pointer};
 
@@ -115,11 +116,11 @@ impl Skimmed<'_> {
             Dialect::Gemini => &self.usage_metadata,
             Dialect::OpenAi | Dialect::Responses | Dialect::Anthropic => &self.usage,
         };
-        let count = |place: &str| {
-            let found = usage.pointer(place.split('/').skip(1));
-            found.and_then(|count| count.as_u64()).unwrap_or(0)
-        };
-        usage.is_object().then(|| dialect.used(count))
+        if !usage.is_object() {
+            return None;
+        }
+        let usage: Usage = serde_json::from_str(usage.as_raw_str()).ok()?;
+        Some(dialect.used(&usage))
     }
 }
 
