@@ -5,6 +5,10 @@
 //! call of less than a hundredth of its limit draws on a lease of that hundredth, every other call leases its own
 //! amount. So a crash can lose no spending; at most a hundredth of a limit counts as spent that was not.
 
+mod alert;
+
+pub use alert::{Alert, OnAlert};
+
 use maestria_kernel::{
     At, Cost,
     ledger::{Account, CallRow, Ledger, Scope, Settled, Short, Want},
@@ -130,9 +134,6 @@ impl Refusal {
     }
 }
 
-/// Told when an account passes its alert, once a day.
-pub type OnAlert = Arc<dyn Fn(&Account) + Send + Sync>;
-
 /// The accounts of one gateway.
 pub(crate) struct Budgets {
     ledger: Arc<dyn Ledger>,
@@ -157,11 +158,33 @@ impl fmt::Debug for Budgets {
 
 enum Entry {
     Booked {
-        settled: Vec<Settled>,
+        settled: Vec<Tab>,
         call: Option<Box<CallRow>>,
         _room: Option<OwnedSemaphorePermit>,
     },
     Flush(oneshot::Sender<()>),
+}
+
+/// What became of an account in the calls that are written together.
+struct Tab {
+    settled: Settled,
+    limit: Cost,
+    /// The last of the calls.
+    last: Option<usize>,
+}
+
+impl Tab {
+    /// What is told if this takes the account past its alert.
+    fn alert(&self, percent: u8, calls: &[CallRow]) -> Alert {
+        let last = self.last.and_then(|last| calls.get(last));
+        Alert {
+            account: self.settled.account.clone(),
+            limit: self.limit,
+            percent,
+            run: last.and_then(|call| call.run.clone()),
+            task: last.and_then(|call| call.task.clone()),
+        }
+    }
 }
 
 /// What was taken for one call. Must be settled.
@@ -181,6 +204,7 @@ impl Budgets {
         let scribe = Scribe {
             ledger: ledger.clone(),
             owner: owner.clone(),
+            alert_percent,
             on_alert,
             failed: Arc::clone(&failed),
         };
@@ -287,11 +311,15 @@ impl Budgets {
                 *left += hold.amount.0 - spent.0;
                 let returned = (*left - part(charge.limit, hold.amount)).max(0);
                 *left -= returned;
-                settled.push(Settled {
-                    account: charge.account.clone(),
-                    spent,
-                    returned: Cost(returned),
-                    alert_from: Some(Cost(charge.limit.0 / 100 * i64::from(self.alert_percent))),
+                settled.push(Tab {
+                    settled: Settled {
+                        account: charge.account.clone(),
+                        spent,
+                        returned: Cost(returned),
+                        alert_from: Some(Cost(charge.limit.0 / 100 * i64::from(self.alert_percent))),
+                    },
+                    limit: charge.limit,
+                    last: None,
                 });
             }
         }
@@ -313,17 +341,18 @@ impl Budgets {
 
     /// Gives back what is leased and not taken, and waits until all is on disk.
     pub(crate) async fn close(&self) {
-        let settled: Vec<Settled> = self
-            .free()
-            .drain()
-            .filter(|(_, left)| *left > 0)
-            .map(|(account, left)| Settled {
+        let given_back = |(account, left)| Tab {
+            settled: Settled {
                 account,
                 spent: Cost::ZERO,
                 returned: Cost(left),
                 alert_from: None,
-            })
-            .collect();
+            },
+            limit: Cost::ZERO,
+            last: None,
+        };
+        let left: Vec<(Account, i64)> = self.free().drain().filter(|(_, left)| *left > 0).collect();
+        let settled: Vec<Tab> = left.into_iter().map(given_back).collect();
         let _ = self.entries.send(Entry::Booked {
             settled,
             call: None,
@@ -343,6 +372,7 @@ fn part(limit: Cost, amount: Cost) -> i64 {
 struct Scribe {
     ledger: Arc<dyn Ledger>,
     owner: String,
+    alert_percent: u8,
     on_alert: OnAlert,
     failed: Arc<Mutex<Option<StoreError>>>,
 }
@@ -352,22 +382,32 @@ impl Scribe {
         let mut group = Vec::new();
         while inbound.recv_many(&mut group, GROUP).await > 0 {
             gather(&mut inbound, &mut group).await;
-            let mut accounts: BTreeMap<Account, Settled> = BTreeMap::new();
-            let (mut calls, mut flushes, mut rooms) = (Vec::new(), Vec::new(), Vec::new());
+            let mut accounts: BTreeMap<Account, Tab> = BTreeMap::new();
+            let (mut calls, mut flushes, mut rooms) = (Vec::<CallRow>::new(), Vec::new(), Vec::new());
             for entry in group.drain(..) {
                 match entry {
                     Entry::Booked { settled, call, _room } => {
-                        settled.into_iter().for_each(|one| merge(&mut accounts, one));
-                        calls.extend(call.map(|c| *c));
+                        let last = call.map(|call| {
+                            calls.push(*call);
+                            calls.len() - 1
+                        });
+                        settled
+                            .into_iter()
+                            .for_each(|one| merge(&mut accounts, Tab { last, ..one }));
                         rooms.extend(_room);
                     }
                     Entry::Flush(done) => flushes.push(done),
                 }
             }
             if !accounts.is_empty() || !calls.is_empty() {
-                let settled = accounts.into_values().collect();
+                let percent = self.alert_percent;
+                let alerts: Vec<Alert> = accounts.values().map(|tab| tab.alert(percent, &calls)).collect();
+                let settled = accounts.into_values().map(|tab| tab.settled).collect();
                 match self.ledger.settle(self.owner.clone(), settled, calls).await {
-                    Ok(alerts) => alerts.iter().for_each(|account| (self.on_alert)(account)),
+                    Ok(passed) => {
+                        let passed = alerts.iter().filter(|alert| passed.contains(&alert.account));
+                        passed.for_each(|alert| (self.on_alert)(alert));
+                    }
                     Err(error) => {
                         tracing::error!(%error, "the books cannot be written; no further call is admitted");
                         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
@@ -393,14 +433,15 @@ async fn gather(inbound: &mut mpsc::UnboundedReceiver<Entry>, group: &mut Vec<En
     }
 }
 
-fn merge(accounts: &mut BTreeMap<Account, Settled>, one: Settled) {
-    match accounts.get_mut(&one.account) {
+fn merge(accounts: &mut BTreeMap<Account, Tab>, one: Tab) {
+    match accounts.get_mut(&one.settled.account) {
         Some(sum) => {
-            sum.spent += one.spent;
-            sum.returned += one.returned;
+            sum.settled.spent += one.settled.spent;
+            sum.settled.returned += one.settled.returned;
+            sum.last = one.last.or(sum.last);
         }
         None => {
-            accounts.insert(one.account.clone(), one);
+            accounts.insert(one.settled.account.clone(), one);
         }
     }
 }

@@ -1,5 +1,9 @@
 //! Clients' keys: made once, shown once, kept as a hash.
 
+mod seen;
+
+pub(crate) use seen::Seen;
+
 use crate::pass::Pass;
 use maestria_kernel::{
     At, Cost,
@@ -11,20 +15,10 @@ use ring::{
     digest,
     rand::{SecureRandom as _, SystemRandom},
 };
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 /// What keys begin with.
 const PREFIX: &str = "mk_";
-
-/// How long a key is trusted before the books are asked again whether it was revoked.
-const TRUST: Duration = Duration::from_secs(1);
-
-/// Keys remembered at most.
-const REMEMBERED: usize = 4_096;
 
 /// A key cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -138,46 +132,5 @@ impl From<ClientKey> for Who {
             budget: key.budget,
             ..Self::default()
         }
-    }
-}
-
-/// The keys that were seen lately.
-#[derive(Debug, Default)]
-pub(crate) struct Seen(Mutex<HashMap<String, (Instant, Who)>>);
-
-impl Seen {
-    /// Whose key it is; `None` for a key that there is not, or not any more.
-    pub(crate) async fn whose(&self, ledger: &dyn Ledger, key: &str) -> Result<Option<Who>, StoreError> {
-        if !key.starts_with(PREFIX) {
-            return Ok(None);
-        }
-        let hash = hash(key);
-        let now = Instant::now();
-        let fresh = |(at, _): &&(Instant, Who)| now.duration_since(*at) < TRUST;
-        if let Some((_, who)) = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&hash)
-            .filter(fresh)
-        {
-            return Ok(Some(who.clone()));
-        }
-        let found = ledger
-            .key(hash.clone())
-            .await?
-            .filter(|key| key.revoked_at.is_none())
-            .map(Who::from);
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &found {
-            Some(who) => {
-                if seen.len() >= REMEMBERED {
-                    seen.clear();
-                }
-                seen.insert(hash, (now, who.clone()));
-            }
-            None => drop(seen.remove(&hash)),
-        }
-        Ok(found)
     }
 }

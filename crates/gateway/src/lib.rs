@@ -29,7 +29,7 @@ pub mod wire;
 
 pub use self::core::Setup;
 pub use advice::{Advice, advise};
-pub use budget::{BudgetConfig, Exhausted, OnAlert};
+pub use budget::{Alert, BudgetConfig, Exhausted, OnAlert};
 pub use cache::{CacheConfig, CacheStatus, SemanticConfig};
 pub use catalogue::{Catalogue, Model, Price, Quality};
 pub use gateway::Gateway;

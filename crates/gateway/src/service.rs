@@ -83,7 +83,6 @@ pub struct Rules {
 /// The gateway as it serves others.
 pub struct Service {
     pub(crate) core: Arc<Core>,
-    pub(crate) ledger: Arc<dyn Ledger>,
     pub(crate) rules: Rules,
     pub(crate) budgets: Arc<Budgets>,
     limits: Limits,
@@ -135,10 +134,9 @@ impl Service {
         let budgets = Budgets::new(outside.ledger.clone(), outside.owner, alert, outside.on_alert);
         Ok(Self {
             core,
-            ledger: outside.ledger,
+            seen: Seen::new(outside.ledger),
             budgets: Arc::new(budgets),
             limits: Limits::new(rules.rate),
-            seen: Seen::default(),
             passes: Arc::default(),
             cache: Cache::new(rules.cache.clone()),
             warm: Warm::default(),
@@ -190,18 +188,20 @@ impl Service {
     }
 
     /// Who has a key, if anybody.
-    pub(crate) async fn whose(&self, given: Option<&str>) -> Result<Option<Who>, StoreError> {
-        let local = |name: &str| Who {
-            client: name.to_owned(),
-            ..Who::default()
+    pub(crate) async fn whose(&self, given: Option<&str>) -> Result<Option<Arc<Who>>, StoreError> {
+        let local = |name: &str| {
+            Arc::new(Who {
+                client: name.to_owned(),
+                ..Who::default()
+            })
         };
         if let Some(who) = given.and_then(|given| self.passes.whose(given)) {
-            return Ok(Some(who));
+            return Ok(Some(Arc::new(who)));
         }
         match (&self.rules.auth, given) {
             (Auth::None, _) => Ok(Some(local("local"))),
             (Auth::Token(token), Some(given)) if is_same(token, given) => Ok(Some(local("token"))),
-            (Auth::Keys, Some(given)) => self.seen.whose(&*self.ledger, given).await,
+            (Auth::Keys, Some(given)) => self.seen.whose(given).await,
             (Auth::Token(_) | Auth::Keys | Auth::Passes, _) => Ok(None),
         }
     }

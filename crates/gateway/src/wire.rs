@@ -14,9 +14,11 @@ pub mod piece;
 pub(crate) mod proof;
 mod responses;
 pub mod sse;
+mod usage;
 
 pub use ask::{Ask, Losses, Unreadable};
 pub use piece::{Answer, Counts, Fault, Kind, Piece, Stop};
+pub(crate) use usage::Usage;
 
 use memchr::memmem::Finder;
 use serde_json::Value;
@@ -204,13 +206,13 @@ impl Dialect {
         out
     }
 
-    /// What a provider's whole answer says that it has counted.
-    pub(crate) fn counts(self, body: &Value) -> Option<Counts> {
+    /// What a provider has counted.
+    pub(crate) fn used(self, usage: &Usage) -> Counts {
         match self {
-            Self::OpenAi => openai::counts(body),
-            Self::Responses => responses::counts(body),
-            Self::Anthropic => anthropic::counts(body),
-            Self::Gemini => gemini::counts(body),
+            Self::OpenAi => openai::used(usage),
+            Self::Responses => responses::used(usage),
+            Self::Anthropic => anthropic::used(usage),
+            Self::Gemini => gemini::used(usage),
         }
     }
 
@@ -365,11 +367,6 @@ fn opening(data: &[u8], name: &Finder<'_>, with: &[u8]) -> Option<usize> {
         let value = rest.strip_prefix(b":").map(<[u8]>::trim_ascii_start);
         value.and_then(|v| v.first()).is_some_and(|byte| with.contains(byte))
     })
-}
-
-/// A count at a place in a JSON value; 0 when it is not there.
-pub(crate) fn count(value: &Value, pointer: &str) -> u64 {
-    at(value, pointer).and_then(Value::as_u64).unwrap_or(0)
 }
 
 /// A text at a place in a JSON value.

@@ -151,6 +151,7 @@ pub fn effects(run: &Run, event: &Event) -> Vec<Effect> {
         | Event::WorkerMeasured { .. }
         | Event::ModelCalled { .. }
         | Event::BudgetRefused { .. }
+        | Event::BudgetAlerted { .. }
         | Event::ViolationRecorded { .. } => Vec::new(),
     }
 }

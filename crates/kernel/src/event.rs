@@ -452,6 +452,18 @@ events! {
         /// It is the run's own budget, which a person may raise.
         of_run: bool,
     };
+    /// Most of a budget is spent, and a call of this run was the last before it. Told once a budget and day.
+    BudgetAlerted "budget.alerted" v 1 {
+        /// The task; `None` for the planner.
+        #[serde(default)]
+        task: Option<TaskId>,
+        /// Which budget: `day`, `client ci` and the like.
+        account: String,
+        /// The share of it that is spent, in percent.
+        percent: u8,
+        /// All of it.
+        limit: Cost,
+    };
     /// A worker did or tried what it may not.
     ViolationRecorded "violation.recorded" v 2 {
         /// The task.
@@ -486,6 +498,7 @@ impl Event {
                 | Self::WorkerMeasured { .. }
                 | Self::ModelCalled { .. }
                 | Self::BudgetRefused { .. }
+                | Self::BudgetAlerted { .. }
                 | Self::ViolationRecorded { .. }
         )
     }

@@ -500,6 +500,7 @@ impl Run {
             | Event::WorkerMeasured { .. }
             | Event::ModelCalled { .. }
             | Event::BudgetRefused { .. }
+            | Event::BudgetAlerted { .. }
             | Event::ViolationRecorded { .. } => self.observe(event),
         }
     }

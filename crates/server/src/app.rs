@@ -163,8 +163,10 @@ impl App {
             clock: Arc::new(SystemClock),
         };
         let locks = data.join("locks");
+        let engine = Arc::new(Engine::new(ports, locks.clone()));
+        in_house.alert_to(&engine);
         Ok(Self {
-            engine: Arc::new(Engine::new(ports, locks.clone())),
+            engine,
             config,
             workflows,
             agents,

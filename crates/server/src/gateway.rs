@@ -1,6 +1,7 @@
 //! The model gateway, wired: configuration, keys from the environment, books in the store, and one lease owner a
 //! process.
 
+mod alerts;
 mod in_house;
 pub mod lessons;
 mod owner;
@@ -17,8 +18,8 @@ use crate::{
     telemetry::Telemetry,
 };
 pub use maestria_gateway::{
-    Advice, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Weights, Wish,
-    advise,
+    Advice, Alert, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Weights,
+    Wish, advise,
     key::{KeyError, create as create_key},
 };
 use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rate, Rules, Server, Service, Setup};

@@ -22,11 +22,8 @@ pub(super) async fn execute(context: &Context, args: Gateway) -> Done {
             "add a [providers.NAME] table; `maestria config init` writes a file with an example",
         ));
     }
-    let on_alert = Arc::new(|account: &maestria_kernel::ledger::Account| {
-        eprintln!(
-            "alert: {} is past its share of the budget; `maestria budget` shows it",
-            account.scope
-        );
+    let on_alert = Arc::new(|alert: &maestria_server::gateway::Alert| {
+        eprintln!("alert: {alert}; `maestria budget` shows it");
     });
     let gateway = Listening::open(&config, args.listen, on_alert).await?;
     for (account, cost) in &gateway.absorbed {

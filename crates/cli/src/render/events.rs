@@ -203,6 +203,15 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
         }
         Event::TaskRecovered { task, repair, .. } => format!("{} recovery: {}", key(task), clean(repair)),
         Event::WorkerWarned { task, warning } => paint.warn(&format!("{} {}", key(task), clean(warning))),
+        Event::BudgetAlerted {
+            account,
+            percent,
+            limit,
+            ..
+        } => paint.warn(&format!(
+            "{percent} % of the budget of {} ({limit}) are spent",
+            clean(account)
+        )),
         Event::TaskStopped { task, because } => paint.bad(&format!("{} is stopped: {}", key(task), clean(because))),
         Event::ViolationRecorded {
             task, violation, count, ..

@@ -229,6 +229,28 @@ async fn what_a_run_spends_counts_for_its_project() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_alert_is_in_the_log_of_the_run_that_set_it_off() {
+    let server = ModelServer::start().await;
+    let budget = "[budget]\nalert = 0.01\n[budget.project]\ndefault = 0.01";
+    let scene = Scene::new(&server, &fake(&busy()), budget);
+    let words = "run|Make a file|--target|app|--workflow|solo|--agents|claude";
+    let words: Vec<&str> = words.split('|').collect();
+    let ended = scene.run(&words);
+    assert_eq!(ended.code, 0, "{}{}", ended.out, ended.err);
+    let alerts = scene.events("budget.alerted");
+    let [alert] = alerts.as_slice() else {
+        panic!("once a day and budget: {alerts:?}")
+    };
+    assert_eq!(
+        (&alert["account"], &alert["percent"]),
+        (&json!("project app"), &json!(1))
+    );
+    assert!(alert["task"].is_string(), "{alert}");
+    let told = scene.run(&["tail", "last"]).out;
+    assert!(told.contains("1 % of the budget of project app"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn never_means_never_and_is_told() {
     let server = ModelServer::start().await;
     let scene = Scene::new(&server, &fake(&busy()), "workers = \"never\"");

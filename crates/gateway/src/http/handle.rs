@@ -114,7 +114,7 @@ impl Handler {
     }
 
     /// Who asks: each dialect sends its key in a place of its own.
-    async fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Who, Fault> {
+    async fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<Arc<Who>, Fault> {
         let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
         let bearer =
             text("authorization").and_then(|v| v.strip_prefix("Bearer ").or_else(|| v.strip_prefix("bearer ")));

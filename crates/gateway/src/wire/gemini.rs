@@ -4,6 +4,6 @@ mod answer;
 mod request;
 mod speak;
 
-pub(super) use answer::{Reader, counts, document as read_document};
+pub(super) use answer::{Reader, document as read_document, used};
 pub(super) use request::{read, write};
 pub(super) use speak::{Writer, document as write_document, error};

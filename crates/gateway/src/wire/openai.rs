@@ -4,7 +4,7 @@ mod answer;
 mod request;
 mod speak;
 
-pub(super) use answer::{Reader, counts, document as read_document};
+pub(super) use answer::{Reader, document as read_document, used};
 pub(super) use request::{effort, effort_word, read, write};
 pub(super) use speak::{Writer, document as write_document, error};
 

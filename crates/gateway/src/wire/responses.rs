@@ -5,7 +5,7 @@ mod request;
 mod speak;
 mod stream;
 
-pub(super) use answer::{Reader, counts, document as read_document};
+pub(super) use answer::{Reader, document as read_document, used};
 pub(super) use request::{read, write};
 pub(super) use speak::document as write_document;
 pub(super) use stream::Writer;

@@ -125,3 +125,27 @@ async fn the_runs_own_budget_holds_for_its_passes() {
         "{told:?}"
     );
 }
+
+#[tokio::test]
+async fn an_alert_names_the_run_whose_call_set_it_off() {
+    let server = ModelServer::start().await;
+    let mut stage = stage(&server).await;
+    let (issued, _news) = issue(&stage, Some(Cost(20_000)));
+    let question = ask("claude-sonnet-4-5", "hello", false);
+    let mut answered = 0;
+    while stage.post_as(&issued.key, "/v1/messages", &question).await.status == 200 {
+        answered += 1;
+    }
+    assert!(answered > 0);
+    drop(issued);
+    stage.close().await;
+    let alerts = stage.alerts.lock().unwrap().clone();
+    let [alert] = alerts.as_slice() else {
+        panic!("{answered} calls, {alerts:?}")
+    };
+    let run = RunId::new(uuid::Uuid::from_u128(1)).to_string();
+    assert_eq!(alert.account.scope, format!("run {run}"));
+    assert_eq!((alert.limit, alert.percent), (Cost(20_000), 80));
+    assert_eq!(alert.run, Some(run));
+    assert_eq!(alert.task, Some(TaskId::new(uuid::Uuid::from_u128(2)).to_string()));
+}

@@ -1,12 +1,12 @@
 //! A gateway on loopback, its books in a folder, its providers on model servers; and a client that speaks plain HTTP.
 
 use maestria_gateway::{
-    Auth, Bounds, BudgetConfig, CacheConfig, OnLoss, Outside, Patience, ProviderConfig, Rate, Rules, Server, Service,
-    Setup, key,
+    Alert, Auth, Bounds, BudgetConfig, CacheConfig, OnLoss, Outside, Patience, ProviderConfig, Rate, Rules, Server,
+    Service, Setup, key,
 };
 use maestria_kernel::{
     At,
-    ledger::{Account, CallRow, ClientKey, Ledger},
+    ledger::{CallRow, ClientKey, Ledger},
 };
 use maestria_store::SqliteLedger;
 use maestria_testkit::model::{Dialect, ModelServer};
@@ -71,7 +71,7 @@ pub(crate) struct Stage {
     pub(crate) address: SocketAddr,
     pub(crate) ledger: Arc<SqliteLedger>,
     pub(crate) service: Arc<Service>,
-    pub(crate) alerts: Arc<Mutex<Vec<Account>>>,
+    pub(crate) alerts: Arc<Mutex<Vec<Alert>>>,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<()>>,
     _folder: Option<tempfile::TempDir>,
@@ -102,7 +102,7 @@ impl Stage {
         let outside = Outside {
             ledger: ledger.clone(),
             owner: owner.to_owned(),
-            on_alert: Arc::new(move |account| told.lock().unwrap().push(account.clone())),
+            on_alert: Arc::new(move |alert| told.lock().unwrap().push(alert.clone())),
             now: Arc::new(|| NOON),
         };
         let service = Arc::new(Service::new(setup, rules, outside).unwrap());

@@ -1,15 +1,15 @@
 //! The gateway of this process: native agents call it directly, workers over loopback with a key of their own for each
 //! task. It opens with the first call, and closes with the product.
 
-use super::{Owner, absorb, books, setup};
+use super::{Owner, absorb, alerts::Alerts, books, setup};
 use crate::{
     app::{AppError, Options, now},
     config::Config,
 };
 use maestria_agents::cli::{Access, Switchboard};
+use maestria_engine::Engine;
 use maestria_gateway::{Auth, Bounds, Gateway, LaneStatus, Outside, PassFor, Rate, Rules, Server, Service};
 use maestria_kernel::{
-    ledger::Account,
     model::{Caller, ModelError, ModelReply, ModelRequest},
     port::{Boxed, Models},
 };
@@ -29,6 +29,7 @@ pub struct InHouse {
     config: Config,
     options: Options,
     locks: PathBuf,
+    alerts: Arc<Alerts>,
     desk: OnceCell<Desk>,
     counter: OnceCell<Counter>,
 }
@@ -62,9 +63,15 @@ impl InHouse {
             locks: data.join("locks"),
             config: config.clone(),
             options: options.clone(),
+            alerts: Arc::default(),
             desk: OnceCell::new(),
             counter: OnceCell::new(),
         }
+    }
+
+    /// Says in whose logs alerts are to be found.
+    pub fn alert_to(&self, engine: &Arc<Engine>) {
+        self.alerts.tell_to(Arc::downgrade(engine));
     }
 
     async fn desk(&self) -> Result<&Desk, AppError> {
@@ -86,12 +93,11 @@ impl InHouse {
             on_loss: table.on_loss,
             cache: table.cache.clone(),
         };
+        let alerts = Arc::clone(&self.alerts);
         let outside = Outside {
             ledger,
             owner: owner.name.clone(),
-            on_alert: Arc::new(|account: &Account| {
-                tracing::warn!(account = account.scope, "past its share of the budget")
-            }),
+            on_alert: Arc::new(move |alert| alerts.tell(alert)),
             now: Arc::new(now),
         };
         let service = Service::new(setup(&self.config, &self.options)?, rules, outside);
@@ -140,6 +146,7 @@ impl InHouse {
         }
         if let Some(desk) = self.desk.get() {
             desk.service.close().await;
+            self.alerts.close().await;
             if let Some(owner) = desk.owner.lock().await.take() {
                 owner.release();
             }

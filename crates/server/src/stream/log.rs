@@ -44,6 +44,12 @@ pub(super) fn write(numbered: &Numbered) {
             info!(%run, %decision, number, kind, choice, "{by} has decided {decision} of {run}: {choice}");
         }
         Event::BudgetRefused { because, .. } => warn!(%run, number, kind, "a call of {run} was refused: {because}"),
+        Event::BudgetAlerted {
+            account,
+            percent,
+            limit,
+            ..
+        } => warn!(%run, number, kind, account, "{percent} % of the budget of {account} ({limit}) are spent"),
         Event::TaskRecovered {
             task, problem, repair, ..
         } => {

@@ -2,12 +2,12 @@
 
 use super::ANSWER;
 use crate::wire::{
-    Dialect,
+    Dialect, Usage,
     ask::Proof,
-    count,
     piece::{Counts, Fault, Kind, Piece, Stop},
     text,
 };
+use serde::Deserialize as _;
 use serde_json::Value;
 
 /// Reads a stream, event by event.
@@ -90,25 +90,21 @@ impl Reader {
     /// The start tells what was sent, the end what was received; each may tell only a part.
     fn count(&mut self, usage: &Value, out: &mut Vec<Piece>) {
         if usage.is_object() {
-            self.counts.merge(used(usage));
+            self.counts.merge(used(&Usage::deserialize(usage).unwrap_or_default()));
             out.push(Piece::Counts(self.counts));
         }
     }
 }
 
 /// What the provider counted.
-pub(in crate::wire) fn counts(body: &Value) -> Option<Counts> {
-    body.get("usage").filter(|u| u.is_object()).map(used)
-}
-
-fn used(usage: &Value) -> Counts {
-    let cached = count(usage, "/cache_read_input_tokens");
-    let written = count(usage, "/cache_creation_input_tokens");
+pub(in crate::wire) fn used(usage: &Usage) -> Counts {
+    let cached = usage.cache_read_input_tokens.0;
+    let written = usage.cache_creation_input_tokens.0;
     Counts {
-        input: count(usage, "/input_tokens") + cached + written,
+        input: usage.input_tokens.0 + cached + written,
         cached,
         written,
-        output: count(usage, "/output_tokens"),
+        output: usage.output_tokens.0,
         reasoning: 0,
     }
 }

@@ -1,12 +1,12 @@
 //! Answers of a provider.
 
 use crate::wire::{
-    Dialect,
+    Dialect, Usage,
     ask::Proof,
-    count,
     piece::{Counts, Fault, Kind, Piece, Stop},
     text,
 };
+use serde::Deserialize as _;
 use serde_json::Value;
 
 /// Reads a stream, chunk by chunk.
@@ -84,16 +84,21 @@ impl Reader {
     }
 }
 
-pub(in crate::wire) fn counts(event: &Value) -> Option<Counts> {
-    let usage = event.get("usageMetadata").filter(|u| u.is_object())?;
-    let thought = count(usage, "/thoughtsTokenCount");
-    Some(Counts {
-        input: count(usage, "/promptTokenCount") + count(usage, "/toolUsePromptTokenCount"),
-        cached: count(usage, "/cachedContentTokenCount"),
+/// What the provider counted.
+pub(in crate::wire) fn used(usage: &Usage) -> Counts {
+    let thought = usage.thoughts.0;
+    Counts {
+        input: usage.prompt.0 + usage.tool_prompt.0,
+        cached: usage.cached_content.0,
         written: 0,
-        output: count(usage, "/candidatesTokenCount") + thought,
+        output: usage.candidates.0 + thought,
         reasoning: thought,
-    })
+    }
+}
+
+fn counts(event: &Value) -> Option<Counts> {
+    let usage = event.get("usageMetadata").filter(|u| u.is_object())?;
+    Usage::deserialize(usage).ok().as_ref().map(used)
 }
 
 fn fault(error: &Value) -> Fault {

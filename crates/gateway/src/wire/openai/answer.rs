@@ -1,13 +1,12 @@
 //! Answers of a provider.
 
 use crate::wire::{
-    Dialect,
+    Dialect, Usage,
     ask::Proof,
-    count,
     piece::{Counts, Fault, Kind, Piece, Stop},
     text,
 };
-use serde::de::IgnoredAny;
+use serde::{Deserialize as _, de::IgnoredAny};
 use serde_json::Value;
 
 /// Reads a stream, chunk by chunk.
@@ -174,16 +173,26 @@ fn stop(word: &str) -> Stop {
     }
 }
 
-pub(in crate::wire) fn counts(body: &Value) -> Option<Counts> {
-    let usage = body.get("usage").filter(|u| u.is_object())?;
-    Some(Counts {
-        input: count(usage, "/prompt_tokens"),
+/// What the provider counted.
+pub(in crate::wire) fn used(usage: &Usage) -> Counts {
+    Counts {
+        input: usage.prompt_tokens.0,
         // DeepSeek has a field of its own.
-        cached: count(usage, "/prompt_tokens_details/cached_tokens").max(count(usage, "/prompt_cache_hit_tokens")),
+        cached: usage
+            .prompt_tokens_details
+            .0
+            .cached_tokens
+            .0
+            .max(usage.prompt_cache_hit_tokens.0),
         written: 0,
-        output: count(usage, "/completion_tokens"),
-        reasoning: count(usage, "/completion_tokens_details/reasoning_tokens"),
-    })
+        output: usage.completion_tokens.0,
+        reasoning: usage.completion_tokens_details.0.reasoning_tokens.0,
+    }
+}
+
+fn counts(body: &Value) -> Option<Counts> {
+    let usage = body.get("usage").filter(|u| u.is_object())?;
+    Usage::deserialize(usage).ok().as_ref().map(used)
 }
 
 fn fault(body: &Value) -> Option<Fault> {

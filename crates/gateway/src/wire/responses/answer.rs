@@ -1,12 +1,12 @@
 //! Answers of a provider.
 
 use crate::wire::{
-    Dialect,
+    Dialect, Usage,
     ask::Proof,
-    count,
     piece::{Counts, Fault, Kind, Piece, Stop},
     text,
 };
+use serde::Deserialize as _;
 use serde_json::Value;
 
 /// Reads a stream, event by event.
@@ -156,15 +156,20 @@ fn stop(response: &Value, calls: bool) -> Stop {
     }
 }
 
-pub(in crate::wire) fn counts(response: &Value) -> Option<Counts> {
-    let usage = response.get("usage").filter(|u| u.is_object())?;
-    Some(Counts {
-        input: count(usage, "/input_tokens"),
-        cached: count(usage, "/input_tokens_details/cached_tokens"),
+/// What the provider counted.
+pub(in crate::wire) fn used(usage: &Usage) -> Counts {
+    Counts {
+        input: usage.input_tokens.0,
+        cached: usage.input_tokens_details.0.cached_tokens.0,
         written: 0,
-        output: count(usage, "/output_tokens"),
-        reasoning: count(usage, "/output_tokens_details/reasoning_tokens"),
-    })
+        output: usage.output_tokens.0,
+        reasoning: usage.output_tokens_details.0.reasoning_tokens.0,
+    }
+}
+
+fn counts(response: &Value) -> Option<Counts> {
+    let usage = response.get("usage").filter(|u| u.is_object())?;
+    Usage::deserialize(usage).ok().as_ref().map(used)
 }
 
 fn fault(error: &Value) -> Fault {

@@ -77,3 +77,13 @@ it("names the reviewer, and tells of rulings only what was not simply allowed", 
   expect(t.entries[0]).toMatchObject({ reviewer: "codex", task: "a" });
   expect(t.entries[1]).toMatchObject({ wanted: "rm -rf x", ruling: "deny" });
 });
+
+it("tells of a budget that runs out", () => {
+  const t = new Transcript();
+  t.add(event("budget.alerted", { task: null, account: "day", percent: 80, limit: 100_000_000 }));
+  t.add(event("budget.refused", { task: "a", because: "the day's budget is spent" }));
+  expect(t.entries.map((e) => e.is === "note" && [e.tone, e.text])).toEqual([
+    ["wait", "80 % of the budget of day ($100.00) are spent"],
+    ["wait", "a call was refused: the day's budget is spent"],
+  ]);
+});

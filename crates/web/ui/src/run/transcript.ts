@@ -1,6 +1,7 @@
 // What agents said and did, as something to read: events folded into entries.
 
 import type { Event, Moment, Opinion, Usage, Violation } from "../api/types";
+import { money } from "../words/format";
 
 /** What model calls used up to an entry that ends something: an attempt, a review. */
 export type Spent = { calls: number; tokens: number; cost: number; models: string[] };
@@ -18,6 +19,8 @@ export const TRANSCRIPT_KINDS = [
   "tool.*",
   "permission.ruled",
   "model.called",
+  "budget.refused",
+  "budget.alerted",
   "review.*",
   "worker.warned",
   "violation.recorded",
@@ -116,6 +119,13 @@ export class Transcript {
         return note("wait", text("warning"));
       case "violation.recorded":
         return note("bad", `violation ${violated(event)}`);
+      case "budget.refused":
+        return note("wait", `a call was refused: ${text("because")}`);
+      case "budget.alerted":
+        return note(
+          "wait",
+          `${text("percent")} % of the budget of ${text("account")} (${money(event["limit"] as number)}) are spent`,
+        );
       case "task.stopped":
         return note("bad", `stopped: ${text("because")}`);
       case "review.requested": {

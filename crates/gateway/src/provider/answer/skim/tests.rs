@@ -72,3 +72,74 @@ fn an_odd_answer_is_passed_on_all_the_same() {
         }
     }
 }
+
+#[test]
+fn what_was_counted_is_read_in_every_dialect() {
+    let cases = [
+        (
+            Dialect::OpenAi,
+            r#"{"usage":{"prompt_tokens":7,"completion_tokens":5,"total_tokens":12,"prompt_tokens_details":{"cached_tokens":3},
+                "completion_tokens_details":{"reasoning_tokens":2}}}"#,
+            [7, 3, 0, 5, 2],
+        ),
+        (
+            Dialect::OpenAi,
+            r#"{"usage":{"prompt_tokens":7,"completion_tokens":5,"prompt_tokens_details":null,"prompt_cache_hit_tokens":4}}"#,
+            [7, 4, 0, 5, 0],
+        ),
+        (
+            Dialect::Anthropic,
+            r#"{"usage":{"input_tokens":1,"cache_read_input_tokens":2,"cache_creation_input_tokens":4,"output_tokens":8}}"#,
+            [7, 2, 4, 8, 0],
+        ),
+        (
+            Dialect::Responses,
+            r#"{"usage":{"input_tokens":7,"input_tokens_details":{"cached_tokens":3},"output_tokens":"many"}}"#,
+            [7, 3, 0, 0, 0],
+        ),
+        (
+            Dialect::Gemini,
+            r#"{"usage":{},"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":5,"thoughtsTokenCount":2}}"#,
+            [7, 0, 0, 7, 2],
+        ),
+    ];
+    for (dialect, body, expected) in cases {
+        let counts = skim(body.as_bytes()).unwrap().counts(dialect).unwrap();
+        let read = [
+            counts.input,
+            counts.cached,
+            counts.written,
+            counts.output,
+            counts.reasoning,
+        ];
+        assert_eq!(read, expected, "{body}");
+    }
+    for none in ["{}", r#"{"usage":null}"#, r#"{"usage":[1]}"#, r#"{"usage":7}"#] {
+        assert_eq!(skim(none.as_bytes()).unwrap().counts(Dialect::OpenAi), None, "{none}");
+    }
+}
+
+#[test]
+fn an_error_in_an_answer_is_one() {
+    let told = |body: &str| skim(body.as_bytes()).unwrap().fault().map(|fault| fault.message);
+    assert_eq!(told(r#"{"error":null}"#), None);
+    assert_eq!(told(r#"{"error":"no \"luck\""}"#).as_deref(), Some("no \"luck\""));
+    assert_eq!(told(r#"{"error":{"message":"over"}}"#).as_deref(), Some("over"));
+    assert_eq!(told(r#"{"error":{}}"#).as_deref(), Some("the provider failed"));
+}
+
+#[test]
+fn what_is_no_object_is_no_answer() {
+    for body in [
+        &b"[]"[..],
+        b"",
+        b"{",
+        b"{\"a\":}",
+        b"{\"a\":\"\xff\"}",
+        b"{} {}",
+        b"<html>",
+        b"null",
+    ] {
+        assert!(skim(body).is_err(), "{}", String::from_utf8_lossy(body));
+    }
+}
