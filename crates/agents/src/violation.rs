@@ -6,7 +6,7 @@ use maestria_kernel::{
     violation::{Kind, Unit, Violation},
 };
 use maestria_sandbox::{Limits, Stranger, Supervised, audit::fingerprint};
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 /// Refusals of paths that are no mistakes: the others (a missing file, a loop of links) say nothing about the worker.
 const PATHS: [&str; 9] = [
@@ -66,6 +66,13 @@ pub(crate) fn of_stranger(stranger: &Stranger) -> Violation {
 pub(crate) fn of_time(what: &str, limit: u64, measured: u64) -> Violation {
     let because = "it was stopped, since its time was up";
     new(Kind::Time, "workers.timeout", what, because).over(limit, measured, Unit::Seconds)
+}
+
+/// Longer silence than there may be, of an agent that waits for nobody.
+pub(crate) fn of_silence(span: Duration) -> Violation {
+    let because = "it was stopped, since nothing was heard of it for too long";
+    let (limit, measured) = (span.as_secs(), span.as_secs());
+    new(Kind::Time, "workers.idle_timeout", "attempt", because).over(limit, measured, Unit::Seconds)
 }
 
 /// More on the disk than there may be.

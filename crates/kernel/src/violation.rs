@@ -32,6 +32,17 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All there are.
+    pub const ALL: [Self; 7] = [
+        Self::Command,
+        Self::Path,
+        Self::Network,
+        Self::Memory,
+        Self::Processes,
+        Self::Time,
+        Self::Disk,
+    ];
+
     /// The word on every face.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,8 +1,9 @@
 //! Workflows: what stages a run goes through. Workflows are data; the run keeps the one it was started with.
 
+use crate::violation::Kind;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// A stage of a workflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +55,9 @@ pub struct Limits {
     pub backoff_millis: u64,
     /// Violations of a task after which its worker is stopped and a person decides; 0: never.
     pub violations: u16,
+    /// Of one kind, after which its worker is stopped whatever the others are; 0: recorded, and never counted.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub violations_of: BTreeMap<Kind, u16>,
     /// A decision nobody makes expires after so many seconds.
     pub decision_expires_secs: u64,
     /// Leave that a worker has not made use of expires after so many seconds.
@@ -70,6 +74,7 @@ impl Default for Limits {
             review_after_secs: 15 * 60,
             backoff_millis: 2_000,
             violations: 5,
+            violations_of: BTreeMap::new(),
             decision_expires_secs: 7 * 24 * 3600,
             approval_expires_secs: 3600,
         }

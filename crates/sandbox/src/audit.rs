@@ -24,7 +24,7 @@ pub struct Record {
     pub at: i64,
     /// The event's number among those of all runs.
     pub number: u64,
-    /// Whose run.
+    /// Whose run; empty for what a person did outside of any.
     pub run: String,
     /// Which task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -117,17 +117,37 @@ impl Audit {
     /// # Errors
     /// When it cannot be written, or the trail that is there is not whole.
     pub fn append(&self, records: &[Record], number: u64) -> io::Result<()> {
+        self.extend(|head| {
+            let new = records.iter().filter(|record| record.number > head.number);
+            (new.cloned().collect(), head.number.max(number))
+        })
+    }
+
+    /// Adds a record of something that is no event.
+    ///
+    /// # Errors
+    /// As of [`Audit::append`].
+    pub fn note(&self, record: Record) -> io::Result<()> {
+        self.extend(|head| {
+            let number = head.number;
+            (vec![Record { number, ..record }], number)
+        })
+    }
+
+    /// Adds what `news` makes of how far the trail goes, and notes up to which event it was looked.
+    fn extend(&self, news: impl FnOnce(&Head) -> (Vec<Record>, u64)) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let mut trail = private().read(true).append(true).open(self.trail())?;
         trail.lock()?;
         let key = self.key()?;
         let mut head = self.caught_up(&mut trail, &key)?;
+        let (records, number) = news(&head);
         let mut text = Vec::new();
-        for record in records.iter().filter(|record| record.number > head.number) {
+        for record in records {
             let entry = Entry {
                 seq: head.seq + 1,
                 prev: head.last.clone(),
-                record: record.clone(),
+                record,
             };
             let body = RawValue::from_string(serde_json::to_string(&entry)?)?;
             head.last = seal(&key, body.get().as_bytes());
@@ -146,7 +166,7 @@ impl Audit {
             trail.sync_data()?;
         }
         head.length += text.len() as u64;
-        head.number = head.number.max(number);
+        head.number = number;
         self.put_head(&key, head)
     }
 

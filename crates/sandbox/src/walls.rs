@@ -59,7 +59,7 @@ impl Unprepared {
             Self::Grant(BadGrant::TooMuch(_)) => "name the folders that the worker needs, below it",
             Self::Grant(BadGrant::Special(_)) => "grant the folder that it lies in",
             Self::Grant(BadGrant::HiddenLink(_)) => {
-                "look where it leads; replace it by what it leads to, or trust the repository: `maestria trust`"
+                "put the folder in its place, or take the link out of the repository"
             }
             Self::NoLandlock => {
                 "boot with landlock in the lsm= list, kernel 5.13 or newer; `--allow-degraded` goes on without"

@@ -23,6 +23,7 @@ use maestria_kernel::{
     Cost,
     agent::{Role, Vendor},
     plan::shares::Band,
+    violation,
     workflow::Limits,
 };
 use maestria_sandbox::Demand;
@@ -192,6 +193,10 @@ impl Config {
             review_after_secs: get.duration("limits.review_after").as_secs(),
             backoff_millis: u64::try_from(get.duration("limits.backoff").as_millis()).unwrap_or(u64::MAX),
             violations: get.number("limits.violations"),
+            violations_of: violation::Kind::ALL
+                .into_iter()
+                .filter_map(|kind| Some((kind, get.optional_count(&format!("limits.violations_of.{kind}"))?)))
+                .collect(),
             approval_expires_secs: get.duration("limits.approval_expires").as_secs(),
             decision_expires_secs: get.duration("limits.decision_expires").as_secs(),
         };

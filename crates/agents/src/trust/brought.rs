@@ -120,6 +120,7 @@ pub enum Tree<'a> {
 /// When git cannot list it, or there is more of it than any project has.
 pub async fn brought(top: &Path, tree: Tree<'_>) -> Result<Vec<Brought>, RepositoryError> {
     let mut found: BTreeMap<PathBuf, Brought> = BTreeMap::new();
+    let root = top.canonicalize().unwrap_or_else(|_| top.to_owned());
     let mut files = 0;
     for path in listed(top, tree).await? {
         let Some((unit, concern)) = unit(&path) else { continue };
@@ -132,7 +133,7 @@ pub async fn brought(top: &Path, tree: Tree<'_>) -> Result<Vec<Brought>, Reposit
             concern,
             files: BTreeMap::new(),
         });
-        let content = content(&top.join(&path));
+        let content = content(&root, &path);
         thing.files.insert(path, content);
     }
     if found.len() > MOST || files > MOST_FILES {
@@ -189,15 +190,43 @@ fn unit(path: &Path) -> Option<(PathBuf, Concern)> {
     None
 }
 
-fn content(place: &Path) -> Content {
+fn content(root: &Path, path: &Path) -> Content {
+    let place = root.join(path);
     match place.symlink_metadata() {
-        Ok(found) if found.is_file() => hash(place).map_or(Content::Unknown("it cannot be read"), Content::Sha256),
-        // What a link leads to can change while the link does not.
-        Ok(found) if found.is_symlink() => Content::Unknown("it is a link; put what it leads to in its place"),
+        Ok(found) if found.is_file() => hash(&place).map_or(UNREADABLE, Content::Sha256),
+        Ok(found) if found.is_symlink() => linked(root, &place),
         Ok(found) if found.is_dir() => Content::Unknown("git knows nothing of what is in it"),
         Ok(_) => Content::Unknown("it is no file"),
-        Err(_) => Content::Unknown("it cannot be read"),
+        Err(_) => UNREADABLE,
     }
+}
+
+const UNREADABLE: Content = Content::Unknown("it cannot be read");
+
+/// A link counts as what it says together with what it leads to, so that neither changes unnoticed.
+fn linked(root: &Path, place: &Path) -> Content {
+    let (Ok(says), Ok(real)) = (fs::read_link(place), place.canonicalize()) else {
+        return Content::Unknown("it is a link that leads nowhere; take it out");
+    };
+    let Ok(within) = real.strip_prefix(root) else {
+        return Content::Unknown("it is a link out of the repository; put what it leads to in its place");
+    };
+    let held = match real.symlink_metadata() {
+        Ok(found) if found.is_file() => hash(&real).ok(),
+        // The files of that folder have fingerprints of their own.
+        Ok(found) if found.is_dir() && unit(within).is_some() => Some(String::new()),
+        Ok(found) if found.is_dir() => {
+            return Content::Unknown("it is a link to a folder; put the folder in its place");
+        }
+        _ => None,
+    };
+    let Some(held) = held else { return UNREADABLE };
+    let mut context = Context::new(&SHA256);
+    for part in [b"link".as_slice(), says.as_os_str().as_bytes(), held.as_bytes()] {
+        context.update(part);
+        context.update(b"\0");
+    }
+    Content::Sha256(hexadecimal(&context))
 }
 
 fn hash(place: &Path) -> std::io::Result<String> {
@@ -210,21 +239,35 @@ fn hash(place: &Path) -> std::io::Result<String> {
             read => context.update(&chunk[..read]),
         }
     }
-    let digest = context.finish();
-    Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&context))
 }
 
-/// The text of a file that is brought, or what a link says, for a person to read; cut at `most` bytes.
+fn hexadecimal(context: &Context) -> String {
+    let digest = context.clone().finish();
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The text of a file that is brought, for a person to read, cut at `most` bytes; of a link what it says, and the text of the file
+/// that it leads to.
 ///
 /// # Errors
 /// As the system says.
-pub fn text(place: &Path, most: u64) -> std::io::Result<String> {
+pub fn text(top: &Path, path: &Path, most: u64) -> std::io::Result<String> {
+    let place = &top.join(path);
     let mut bytes = Vec::new();
     let found = fs::symlink_metadata(place)?;
     if found.is_file() {
         File::open(place)?.take(most).read_to_end(&mut bytes)?;
     } else if found.is_symlink() {
+        bytes.extend(b"a link to ");
         bytes.extend(fs::read_link(place)?.as_os_str().as_bytes());
+        bytes.push(b'\n');
+        // What lies elsewhere is the person's own, and not for every eye.
+        if let Content::Sha256(_) = content(&top.canonicalize()?, path)
+            && place.is_file()
+        {
+            File::open(place)?.take(most).read_to_end(&mut bytes)?;
+        }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

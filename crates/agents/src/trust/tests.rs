@@ -1,4 +1,4 @@
-use super::{Book, Content, Sight, Tree, brought, note};
+use super::{Book, Content, Sight, Tree, brought, note, text};
 use crate::worktree::Git;
 use std::{
     os::unix::fs::symlink,
@@ -138,17 +138,47 @@ async fn trust_in_one_repository_is_none_in_another() {
 }
 
 #[tokio::test]
-async fn a_link_is_never_trusted() {
-    let repository = Repository::with(&[("conf/settings.json", "{}")]).await;
-    symlink("conf", repository.top.join(".claude")).unwrap();
+async fn a_link_is_trusted_with_what_it_leads_to() {
+    let repository = Repository::with(&[("conf/mcp.json", "{}"), ("conf/other.json", "{}"), (".agents/x", "x")]).await;
+    symlink("conf/mcp.json", repository.top.join(".mcp.json")).unwrap();
+    symlink(".agents", repository.top.join(".claude")).unwrap();
+    assert_eq!(repository.hidden().await, [".agents", ".claude", ".mcp.json"]);
     repository.trust().await;
-    assert_eq!(repository.hidden().await, [".claude"]);
-    let found = brought(&repository.top, Tree::Workers).await.unwrap();
-    let content = found[0].files.get(Path::new(".claude")).unwrap();
-    assert!(
-        matches!(content, Content::Unknown(why) if why.contains("link")),
-        "{content:?}"
-    );
+    assert_eq!(repository.hidden().await, [""; 0]);
+    repository.write("conf/mcp.json", "{\"mcpServers\": {}}");
+    assert_eq!(repository.hidden().await, [".mcp.json"], "what it leads to has changed");
+    repository.write("conf/mcp.json", "{}");
+    std::fs::remove_file(repository.top.join(".mcp.json")).unwrap();
+    symlink("conf/other.json", repository.top.join(".mcp.json")).unwrap();
+    assert_eq!(repository.hidden().await, [".mcp.json"], "what it says has changed");
+    repository.write(".agents/x", "y");
+    assert_eq!(repository.hidden().await, [".agents", ".mcp.json"]);
+}
+
+#[tokio::test]
+async fn a_link_to_something_else_is_never_trusted_and_says_what_to_do() {
+    let repository = Repository::with(&[("conf/settings.json", "{}")]).await;
+    let outside = repository.top.with_file_name("secret");
+    std::fs::write(&outside, "the person's own").unwrap();
+    for (to, why) in [
+        ("conf", "put the folder in its place"),
+        ("../secret", "put what it leads to in its place"),
+        ("nowhere", "take it out"),
+        (".claude", "take it out"),
+    ] {
+        symlink(to, repository.top.join(".claude")).unwrap();
+        repository.trust().await;
+        assert_eq!(repository.hidden().await, [".claude"]);
+        let found = brought(&repository.top, Tree::Workers).await.unwrap();
+        let content = found[0].files.get(Path::new(".claude")).unwrap();
+        assert!(
+            matches!(content, Content::Unknown(said) if said.contains("link") && said.contains(why)),
+            "{content:?}"
+        );
+        let shown = text(&repository.top, Path::new(".claude"), 100).unwrap();
+        assert_eq!(shown, format!("a link to {to}\n"));
+        std::fs::remove_file(repository.top.join(".claude")).unwrap();
+    }
 }
 
 #[tokio::test]

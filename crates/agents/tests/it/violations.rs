@@ -154,6 +154,19 @@ async fn time_is_one_and_ends_the_attempt() {
 }
 
 #[tokio::test]
+async fn silence_is_one() {
+    let (outcome, notebook) = play("claude", &json!(["hang"]), |config| config.idle_seconds = 1).await;
+    assert_eq!(outcome.verdict, Verdict::TimedOut, "{outcome:#?}");
+    let found = violations(&notebook);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let excess = found[0].excess.unwrap();
+    assert_eq!(
+        (found[0].kind, found[0].rule.as_str(), excess.limit, excess.unit),
+        (Kind::Time, "workers.idle_timeout", 1, Unit::Seconds)
+    );
+}
+
+#[tokio::test]
 async fn the_disk_is_one_and_ends_the_attempt() {
     let acts = json!([{"pause": 1000}, {"shell": "head -c 8000000 /dev/urandom > big"}, "hang"]);
     let (outcome, notebook) = play("claude", &acts, |config| config.disk_bytes = 1 << 20).await;
@@ -169,7 +182,8 @@ async fn the_disk_is_one_and_ends_the_attempt() {
 async fn a_host_that_is_not_on_the_list_is_one_however_often_it_is_tried() {
     // What the environment of a worker names it may reach, and the plan stands there: so the host is put together.
     let ask = "h=elsewhere; git ls-remote https://$h.example.invalid/x";
-    let acts = json!([{"shell": ask}, {"shell": ask}, {"say": "done"}]);
+    let plainly = "h=elsewhere; git ls-remote http://$h.example.invalid/x";
+    let acts = json!([{"shell": ask}, {"shell": ask}, {"shell": plainly}, {"say": "done"}]);
     let mut walled = false;
     let (_, notebook) = play("claude", &acts, |config| {
         walled = config.sandbox == Demand::Required;
@@ -180,12 +194,18 @@ async fn a_host_that_is_not_on_the_list_is_one_however_often_it_is_tried() {
         return;
     }
     let found = violations(&notebook);
-    assert_eq!(found.len(), 1, "{found:?} {:#?}", notebook.events());
-    let Violation {
-        kind, rule, subject, ..
-    } = &found[0];
+    let told: Vec<_> = found
+        .iter()
+        .map(|v| (v.kind, v.rule.as_str(), v.subject.as_str()))
+        .collect();
+    let host = |named| (Kind::Network, "network.list", named);
     assert_eq!(
-        (*kind, rule.as_str(), subject.as_str()),
-        (Kind::Network, "network.list", "elsewhere.example.invalid:443")
+        told,
+        [
+            host("elsewhere.example.invalid:443"),
+            host("elsewhere.example.invalid:80")
+        ],
+        "{:#?}",
+        notebook.events()
     );
 }

@@ -1,10 +1,11 @@
 //! `maestria trust`: whether what a repository brings for agents may count.
 
-use super::{Context, Done, Failure, lists::print_json, now};
+use super::{Context, Done, Failure, by, lists::print_json, now};
 use crate::{args::Output, exit::Exit, render};
 use clap::{Args as ClapArgs, Subcommand};
 use maestria_server::{
-    Config,
+    Config, audit,
+    sandbox::audit::{Audit, Record, fingerprint},
     trust::{self, BadBook, Book, Brought, Content, Tree, Trusted},
     trust_book,
 };
@@ -58,17 +59,56 @@ impl From<BadBook> for Failure {
     }
 }
 
+/// Where it is kept what is trusted, and who said so.
+struct Desk {
+    book: PathBuf,
+    trail: Audit,
+    env_files: Vec<String>,
+}
+
+impl Desk {
+    fn of(config: &Config) -> Self {
+        Self {
+            book: trust_book(&config.store),
+            trail: audit::trail(&config.store),
+            env_files: config.env_files.clone(),
+        }
+    }
+
+    /// Leaves a trail of what a person decided about a repository, and about which files.
+    fn note(&self, top: &Path, what: &str, decision: &str, files: &[Brought]) -> Result<(), Failure> {
+        let files: Vec<_> = files.iter().flat_map(|thing| &thing.files).collect();
+        let of = match files.as_slice() {
+            [] => String::new(),
+            files => {
+                let all = serde_json::to_string(files).map_err(|error| Failure::user(error.to_string(), ""))?;
+                format!(", {} files, together {}", files.len(), fingerprint(&all))
+            }
+        };
+        let record = Record {
+            at: now().0,
+            who: by(),
+            what: format!("{what} {}{of}", top.display()),
+            decision: Some(decision.to_owned()),
+            ..Record::default()
+        };
+        let hint = "what you decided holds; `maestria audit verify` says what is wrong with the trail";
+        let failed = |error| Failure::user(format!("the audit trail could not be written: {error}"), hint);
+        self.trail.note(record).map_err(failed)
+    }
+}
+
 pub(super) async fn execute(context: &Context, verb: Option<Trust>) -> Done {
     let config = context.config()?;
-    let book = trust_book(&config.store);
+    let desk = Desk::of(&config);
     match verb {
         None => {
-            let found = Found::look(&config, Path::new(".")).await?;
-            found.print(&Book::load(&book)?);
+            let found = Found::look(&desk, Path::new(".")).await?;
+            found.print(&Book::load(&desk.book)?);
         }
         Some(Trust::Show(args)) => {
-            let found = Found::look(&config, &args.folder).await?;
-            let book = Book::load(&book)?;
+            let found = Found::look(&desk, &args.folder).await?;
+            let book = Book::load(&desk.book)?;
             if args.output.json {
                 return print_json(&found.json(&book));
             }
@@ -77,9 +117,10 @@ pub(super) async fn execute(context: &Context, verb: Option<Trust>) -> Done {
                 found.print_content();
             }
         }
-        Some(Trust::Add { folder, yes }) => return add(&config, &book, &folder, yes).await,
-        Some(Trust::Revoke { folder }) => revoke(&book, &folder).await?,
-        Some(Trust::List(output)) => list(&Book::load(&book)?, output.json)?,
+        Some(Trust::Add { folder, yes: true }) => return add(&desk, &folder, None::<fn() -> _>).await,
+        Some(Trust::Add { folder, yes: false }) => return add(&desk, &folder, Some(agreed)).await,
+        Some(Trust::Revoke { folder }) => revoke(&desk, &folder).await?,
+        Some(Trust::List(output)) => list(&Book::load(&desk.book)?, output.json)?,
     }
     Ok(Exit::Ok)
 }
@@ -91,7 +132,7 @@ struct Found {
 }
 
 impl Found {
-    async fn look(config: &Config, folder: &Path) -> Result<Self, Failure> {
+    async fn look(desk: &Desk, folder: &Path) -> Result<Self, Failure> {
         if let Err(error) = folder.metadata() {
             return Err(Failure::user(
                 format!("{}: {error}", folder.display()),
@@ -103,7 +144,7 @@ impl Found {
             Failure::user(format!("{} is not in a git repository", folder.display()), hint)
         };
         let top = trust::repository(folder).await.map_err(outside)?;
-        let brought = trust::brought(&top, Tree::Persons(&config.env_files)).await;
+        let brought = trust::brought(&top, Tree::Persons(&desk.env_files)).await;
         let brought = brought.map_err(|error| Failure::user(error.what, error.hint))?;
         Ok(Self { top, brought })
     }
@@ -160,7 +201,7 @@ impl Found {
     fn print_content(&self) {
         for path in self.brought.iter().flat_map(|thing| thing.files.keys()) {
             println!("\n--- {}", render::clean(&path.display().to_string()));
-            match trust::text(&self.top.join(path), SHOWN) {
+            match trust::text(&self.top, path, SHOWN) {
                 Ok(text) => {
                     for line in text.lines() {
                         println!("{}", render::clean(line));
@@ -186,19 +227,29 @@ fn standing(trusted: Option<&Trusted>, path: &Path, content: &Content) -> &'stat
     }
 }
 
-async fn add(config: &Config, file: &Path, folder: &Path, yes: bool) -> Done {
-    let found = Found::look(config, folder).await?;
-    found.print(&Book::load(file)?);
+/// Trusts what a repository brings; with `ask`, once the person has read it and agrees.
+async fn add(desk: &Desk, folder: &Path, ask: Option<impl FnOnce() -> Result<bool, Failure>>) -> Done {
+    let found = Found::look(desk, folder).await?;
+    let top = &found.top;
+    found.print(&Book::load(&desk.book)?);
     if found.brought.is_empty() {
         return Ok(Exit::Ok);
     }
-    if !yes {
+    if let Some(ask) = ask {
         found.print_content();
-        if !agreed()? {
+        if !ask()? {
+            desk.note(top, "trust.refused to", "refuse", &found.brought)?;
             println!("nothing is trusted");
             return Ok(Exit::User);
         }
-        if Found::look(config, folder).await?.brought != found.brought {
+        // What they have read is what counts, and nothing that came meanwhile.
+        if Found::look(desk, folder).await?.brought != found.brought {
+            desk.note(
+                top,
+                "trust.withheld, as it changed meanwhile, from",
+                "refuse",
+                &found.brought,
+            )?;
             let hint = "read it again: `maestria trust add`";
             return Err(Failure::user(
                 "what it brings has changed while you read it; nothing is trusted",
@@ -206,8 +257,8 @@ async fn add(config: &Config, file: &Path, folder: &Path, yes: bool) -> Done {
             ));
         }
     }
-    let top = &found.top;
-    Book::update(file, |book| book.trust(top, &found.brought, now().0))?;
+    Book::update(&desk.book, |book| book.trust(top, &found.brought, now().0))?;
+    desk.note(top, "trust.added to", "trust", &found.brought)?;
     let files = found.brought.iter().flat_map(|thing| thing.files.values());
     let known = files.filter(|content| matches!(content, Content::Sha256(_))).count();
     println!("trusted as they are: {known} files of {}", top.display());
@@ -225,15 +276,16 @@ fn agreed() -> Result<bool, Failure> {
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-async fn revoke(file: &Path, folder: &Path) -> Result<(), Failure> {
+async fn revoke(desk: &Desk, folder: &Path) -> Result<(), Failure> {
     let given = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     let top = trust::repository(&given).await.unwrap_or(given);
-    if !Book::update(file, |book| book.forget(&top))? {
+    if !Book::update(&desk.book, |book| book.forget(&top))? {
         return Err(Failure::user(
             format!("nothing of {} is trusted", top.display()),
             "`maestria trust list` shows the repositories of which something is",
         ));
     }
+    desk.note(&top, "trust.revoked from", "revoke", &[])?;
     println!("nothing of {} is trusted any more", top.display());
     Ok(())
 }
@@ -258,3 +310,6 @@ fn list(book: &Book, json: bool) -> Result<(), Failure> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

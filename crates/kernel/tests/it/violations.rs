@@ -181,6 +181,39 @@ fn the_limit_is_the_workflows_and_none_is_none() {
     }
 }
 
+#[test]
+fn kinds_have_limits_of_their_own() {
+    let stopped_by = |limits: &[(Kind, u16)], most: u16, kinds: &[Kind]| {
+        let mut workflow = develop();
+        workflow.limits.violations = most;
+        workflow.limits.violations_of = limits.iter().copied().collect();
+        let mut s = Scene::new(vec![agent("claude", Vendor::Claude)], workflow, edits(&[(1, &[])]));
+        for kind in kinds {
+            violate(&mut s, 1, Violation::new(*kind, "rule", "subject", "because"));
+        }
+        s.run.tasks[&s.id(1)].stopping.clone()
+    };
+    let one_host = [(Kind::Network, 1)];
+    assert_eq!(stopped_by(&one_host, 5, &[Kind::Command, Kind::Path]), None);
+    let because = stopped_by(&one_host, 5, &[Kind::Command, Kind::Network]);
+    assert_eq!(
+        because.as_deref(),
+        Some("1 violations of network; at 1 a worker is stopped")
+    );
+    assert!(
+        stopped_by(&one_host, 0, &[Kind::Network]).is_some(),
+        "without a limit of all"
+    );
+    let no_hosts = [(Kind::Network, 0)];
+    assert_eq!(
+        stopped_by(&no_hosts, 2, &[Kind::Network, Kind::Network, Kind::Path]),
+        None
+    );
+    assert!(stopped_by(&no_hosts, 2, &[Kind::Network, Kind::Disk, Kind::Path]).is_some());
+    let more_than_all = [(Kind::Path, 9)];
+    assert!(stopped_by(&more_than_all, 2, &[Kind::Path, Kind::Path]).is_some());
+}
+
 /// Whoever is killed between the events begins again from the log: the same is decided from any prefix of it.
 #[test]
 fn a_run_that_is_read_back_knows_that_its_worker_is_to_be_stopped() {

@@ -41,6 +41,20 @@ fn nothing_is_written_twice() {
 }
 
 #[test]
+fn what_is_no_event_has_its_place_and_moves_nothing_on() {
+    let (folder, audit) = trail();
+    audit.note(record(77)).unwrap();
+    assert_eq!((audit.verify().unwrap().entries, audit.number().unwrap()), (6, 9));
+    audit.append(&[record(9), record(10)], 10).unwrap();
+    assert_eq!((audit.verify().unwrap().entries, audit.number().unwrap()), (7, 10));
+    let first = Audit::at(folder.path().join("first"));
+    first.note(record(3)).unwrap();
+    assert_eq!((first.verify().unwrap().entries, first.number().unwrap()), (1, 0));
+    first.append(&[record(1)], 1).unwrap();
+    assert_eq!(first.verify().unwrap().entries, 2);
+}
+
+#[test]
 fn no_trail_is_a_whole_trail() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(Audit::at(folder.path().join("none")).verify().unwrap().entries, 0);

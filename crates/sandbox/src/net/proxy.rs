@@ -24,6 +24,11 @@ pub(super) async fn open(
 ) -> io::Result<Option<TcpStream>> {
     let asked = tokio::time::timeout(PATIENCE, read_head(client)).await??;
     let refusal = match request(&asked) {
+        Err(Refusal::OnlyConnect(Some((host, port))))
+            if !endpoints.iter().any(|endpoint| endpoint.fits(&host, port)) =>
+        {
+            Refusal::NotListed(format!("{host}:{port}"))
+        }
         Ok((host, port)) => match reach(&host, port, endpoints).await {
             Ok(far) => {
                 client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
@@ -45,7 +50,8 @@ pub(super) async fn open(
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Refusal {
     Malformed,
-    OnlyConnect,
+    /// Plain HTTP, and to whom.
+    OnlyConnect(Option<(String, u16)>),
     NotListed(String),
     Inward(String),
     Unreachable(String),
@@ -57,7 +63,7 @@ impl Refusal {
         let (host, rule, because) = match self {
             Self::NotListed(host) => (host, "network.list", "the host is not on the worker's network list"),
             Self::Inward(host) => (host, "network.inward", "the host's name leads to a private address"),
-            Self::Malformed | Self::OnlyConnect | Self::Unreachable(_) => return None,
+            Self::Malformed | Self::OnlyConnect(_) | Self::Unreachable(_) => return None,
         };
         Some(Stranger {
             host: host.clone(),
@@ -69,7 +75,7 @@ impl Refusal {
     fn answer(&self) -> String {
         let (status, text) = match self {
             Self::Malformed => ("400 Bad Request", "the request cannot be read".to_owned()),
-            Self::OnlyConnect => (
+            Self::OnlyConnect(_) => (
                 "405 Method Not Allowed",
                 "this proxy only takes CONNECT; use https".to_owned(),
             ),
@@ -115,8 +121,26 @@ pub(super) fn request(head: &[u8]) -> Result<(String, u16), Refusal> {
         return Err(Refusal::Malformed);
     }
     if method != "CONNECT" {
-        return Err(Refusal::OnlyConnect);
+        return Err(Refusal::OnlyConnect(plain(target)));
     }
+    host_and_port(target)
+}
+
+/// Whom a request over plain HTTP is for.
+fn plain(target: &str) -> Option<(String, u16)> {
+    let (scheme, rest) = target.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let usual = match scheme.to_ascii_lowercase().as_str() {
+        "http" | "ws" => 80,
+        "https" | "wss" => 443,
+        _ => return None,
+    };
+    host_and_port(authority)
+        .or_else(|_| host_and_port(&format!("{authority}:{usual}")))
+        .ok()
+}
+
+fn host_and_port(target: &str) -> Result<(String, u16), Refusal> {
     if let Ok(address) = target.parse::<SocketAddr>() {
         return Ok((address.ip().to_string(), address.port()));
     }

@@ -75,7 +75,7 @@ pub(crate) enum BadGrant {
     TooMuch(PathBuf),
     #[error("{0:?} is neither a file nor a folder")]
     Special(PathBuf),
-    #[error("{0:?} is a link, which cannot be hidden")]
+    #[error("{0:?} is a link to a folder, which cannot be hidden without hiding that folder")]
     HiddenLink(PathBuf),
 }
 
@@ -113,30 +113,46 @@ impl Tree {
         }
         tree.lay_out();
         for path in &profile.hidden {
-            tree.hide(path)?;
+            tree.hide(path, &profile.hidden)?;
         }
         Ok(tree)
     }
 
     /// Covers a place, if it is there and can be seen at all.
-    fn hide(&mut self, path: &Path) -> Result<(), BadGrant> {
+    fn hide(&mut self, path: &Path, hidden: &[PathBuf]) -> Result<(), BadGrant> {
         let Ok(found) = path.symlink_metadata() else {
             return Ok(());
         };
-        if found.is_symlink() {
-            return Err(BadGrant::HiddenLink(path.to_owned()));
+        let real = match fs::canonicalize(path) {
+            Ok(real) => real,
+            // It leads nowhere, and shows nothing.
+            Err(_) if found.is_symlink() => return Ok(()),
+            Err(error) => return Err(BadGrant::Missing(path.to_owned(), error)),
+        };
+        // What a link leads to is hidden in its stead, as far as it is the project's: what is the machine's the project did not
+        // bring.
+        if !self
+            .places()
+            .any(|place| real.starts_with(&place.path) && (place.granted || !found.is_symlink()))
+        {
+            return Ok(());
         }
-        let real = fs::canonicalize(path).map_err(|error| BadGrant::Missing(path.to_owned(), error))?;
-        let cover = if found.is_dir() {
+        if found.is_symlink() && real.is_dir() {
+            let is_hidden_itself = |place: &PathBuf| place.as_path() != path && real.starts_with(place);
+            return match hidden.iter().any(is_hidden_itself) {
+                true => Ok(()),
+                false => Err(BadGrant::HiddenLink(path.to_owned())),
+            };
+        }
+        let is_json = |path: &Path| path.extension().is_some_and(|kind| kind == "json" || kind == "jsonc");
+        let cover = if real.is_dir() {
             Cover::Folder
-        } else if real.extension().is_some_and(|kind| kind == "json" || kind == "jsonc") {
+        } else if is_json(path) || is_json(&real) {
             Cover::Json
         } else {
             Cover::File
         };
-        if self.places().any(|place| real.starts_with(&place.path)) {
-            self.steps.push(Step::Cover(real, cover));
-        }
+        self.steps.push(Step::Cover(real, cover));
         Ok(())
     }
 

@@ -139,6 +139,33 @@ async fn where_it_cannot_be_hidden_nothing_starts() {
     assert!(said.contains(".codex") && said.contains("link"), "{said}");
 }
 
+/// What a link leads to is hidden with it, and what it cannot show needs no hiding.
+#[tokio::test]
+async fn a_hidden_link_shows_nothing() {
+    if !can() {
+        return;
+    }
+    let project = Project::new();
+    std::fs::write(project.work.join("sub/servers"), "the servers").unwrap();
+    for (at, to) in [
+        (".codex", "sub/servers"),
+        (".gemini", ".claude"),
+        (".qwen", "nowhere"),
+        (".amp", "/etc/hostname"),
+    ] {
+        symlink(to, project.work.join(at)).unwrap();
+    }
+    let mut profile = project.profile();
+    let links = [".codex", ".gemini", ".qwen", ".amp"];
+    profile.hidden.extend(links.map(|link| project.work.join(link)));
+    let script = "wc -c < .codex; wc -c < sub/servers; ls -A .gemini/; cat .qwen 2> /dev/null || echo none; rm -f readme; echo end";
+    let mut worker = Supervised::spawn(project.spec(profile, script)).unwrap();
+    let said = crate::scene::output(&mut worker).await;
+    worker.wait().await;
+    assert_eq!(said, "0\n0\nnone\nend\n");
+    assert_eq!(text(&project.work, "sub/servers"), "the servers");
+}
+
 /// A reviewer may change nothing, and yet an agent must be able to begin.
 #[tokio::test]
 async fn a_reviewers_hidden_folder_is_its_own_too() {

@@ -59,6 +59,11 @@ impl Reader<'_> {
         Some(self.number(key))
     }
 
+    pub(super) fn optional_count(&mut self, key: &str) -> Option<u16> {
+        self.layers.get(key)?;
+        Some(self.number(key))
+    }
+
     pub(super) fn duration(&mut self, key: &str) -> Duration {
         let text = |v: &Value| v.as_str().and_then(parse_duration);
         self.read(key, "a duration such as \"30s\", \"15m\", \"2h\" or \"7d\"", text)

@@ -13,7 +13,7 @@ use crate::{
         slot::Slot,
         talk::{self, Turn},
     },
-    outcome::{Evidence, Expect, Judgement, judge, report, tree},
+    outcome::{Ended, Evidence, Expect, Judgement, judge, report, tree},
     policy::{Place, Policy},
     trust::Sight,
     violation,
@@ -345,7 +345,7 @@ impl Course<'_> {
         } else {
             Expect::Answer
         };
-        judge(&Evidence {
+        let judgement = judge(&Evidence {
             kind: self.agent.kind,
             seen: &ran.seen,
             stderr: &ran.stderr,
@@ -355,6 +355,12 @@ impl Course<'_> {
             tree: facts.as_ref(),
             expect,
             now: now(),
-        })
+        });
+        // Silence while it waits for its provider has another name, and is not its doing.
+        if let (Ended::Idle(span), Verdict::TimedOut) = (&ran.ended, judgement.outcome.verdict) {
+            let violation = violation::of_silence(*span);
+            self.audience.tell(violation.of(self.job.task.id));
+        }
+        judgement
     }
 }

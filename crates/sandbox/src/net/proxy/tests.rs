@@ -41,8 +41,22 @@ fn whatever_two_readers_could_read_differently_is_refused() {
     ] {
         assert_eq!(request(head), Err(Refusal::Malformed), "{head:?}");
     }
-    let head = b"GET http://a.example.com/ HTTP/1.1\r\n\r\n";
-    assert_eq!(request(head), Err(Refusal::OnlyConnect));
+    for (line, whom) in [
+        ("GET http://a.example.com/ HTTP/1.1", Some(("a.example.com", 80))),
+        (
+            "POST HTTP://a.example.com:8080/x?y HTTP/1.1",
+            Some(("a.example.com", 8080)),
+        ),
+        ("GET http://1.2.3.4?x HTTP/1.0", Some(("1.2.3.4", 80))),
+        ("GET http://[::1]/ HTTP/1.1", Some(("::1", 80))),
+        ("GET http://me@a.example.com/ HTTP/1.1", None),
+        ("GET ftp://a.example.com/ HTTP/1.1", None),
+        ("GET / HTTP/1.1", None),
+    ] {
+        let whom = whom.map(|(host, port)| (host.to_owned(), port));
+        let head = format!("{line}\r\n\r\n");
+        assert_eq!(request(head.as_bytes()), Err(Refusal::OnlyConnect(whom)), "{line}");
+    }
 }
 
 #[test]
