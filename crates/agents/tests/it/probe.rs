@@ -5,7 +5,9 @@ use maestria_agents::{
     cli::{AgentConfig, CliAgent},
     roster::Worker,
 };
+use maestria_sandbox::Demand;
 use serde_json::json;
+use std::os::unix::fs::PermissionsExt as _;
 
 #[tokio::test]
 async fn a_healthy_agent_tells_its_version_and_transport() {
@@ -75,4 +77,36 @@ async fn a_program_that_does_not_speak_acp_is_found_out() {
     };
     let agent = CliAgent::new("mine", config, stage.around()).probe().await;
     assert!(agent.unusable.unwrap().contains("does not speak"), "cat only echoes");
+}
+
+/// A program that does what it should not when it is only asked who it is.
+#[tokio::test]
+async fn a_program_is_asked_behind_the_walls_that_it_works_behind() {
+    let stage = Stage::new();
+    let (program, mark) = (stage.target.join("claude"), stage.target.join("mark"));
+    let script = format!(
+        "#!/bin/sh\ntouch '{}'\ntest -e '{}' && echo 6.6.6\necho 2.1.329\n",
+        mark.display(),
+        stage.target.join("private").display()
+    );
+    std::fs::write(stage.target.join("private"), "the person's own").unwrap();
+    let bin = stage.target.join("bin");
+    std::fs::create_dir(&bin).unwrap();
+    let program = bin.join(program.file_name().unwrap());
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut walled = false;
+    let agent = stage.fake("claude", &json!({}), |config| {
+        walled = config.sandbox == Demand::Required;
+        config.command = Some(program.display().to_string());
+    });
+    let found = agent.probe().await;
+    if walled {
+        assert_eq!(
+            found.version.as_deref(),
+            Some("2.1.329"),
+            "it ran, and saw nothing: {found:?}"
+        );
+        assert!(!mark.exists(), "it has left a mark outside");
+    }
 }

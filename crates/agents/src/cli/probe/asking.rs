@@ -14,12 +14,14 @@ use crate::{
     },
     outcome::{Ended, seen::Seen},
     policy::{Place, Policy},
+    walls::{Ground, network},
 };
 use maestria_kernel::{TaskId, money::Usage};
 use maestria_sandbox::{Exit, Spec, Supervised};
 use std::{
+    fs::DirBuilder,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -54,10 +56,12 @@ impl Drop for Asking<'_> {
 
 impl<'a> Asking<'a> {
     pub(super) fn new(agent: &'a CliAgent, program: &'a Path) -> Result<Self, Unusable> {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("maestria-probe-{}-{number}", std::process::id()));
-        let home = std::fs::create_dir_all(folder.join("work"))
+        // A name that nobody can have taken before: a login is copied into it.
+        let folder = std::env::temp_dir().join(format!("maestria-probe-{}", uuid::Uuid::now_v7().simple()));
+        let home = DirBuilder::new()
+            .mode(0o700)
+            .create(&folder)
+            .and_then(|()| std::fs::create_dir(folder.join("work")))
             .and_then(|()| Home::prepare(&folder.join("home"), agent.kind, &agent.config, &agent.around.env))
             .map_err(|error| format!("it cannot be probed in {}: {error}", folder.display()))?;
         Ok(Self {
@@ -88,6 +92,17 @@ impl<'a> Asking<'a> {
             &agent.around.env,
         );
         spec.limits = agent.config.limits.clone();
+        // Behind the walls that it will work behind: who is asked is as strange as who works.
+        let ground = Ground {
+            program: &spec.program,
+            worktree: &spec.cwd,
+            read_only: false,
+            write: vec![self.home.path().to_owned()],
+            env: &spec.env,
+            hidden: &[],
+            network: network(agent.kind, &spec.env, &agent.config.args, &agent.config.network),
+        };
+        spec.walls = ground.walls(agent.config.sandbox);
         spec
     }
 
