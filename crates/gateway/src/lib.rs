@@ -11,6 +11,7 @@ mod attempt;
 mod budget;
 mod cache;
 mod catalogue;
+mod clean;
 mod core;
 mod gateway;
 mod http;

@@ -3,6 +3,7 @@
 
 use crate::{
     cache::Lead,
+    clean::clean,
     provider::{Chunk, Failure, Stream},
     tally::Tally,
     wire::{Dialect, Piece, Writer, sse},
@@ -105,6 +106,7 @@ impl Relay {
                 Ok(None) => self.finish(),
                 Err(failure) => self.break_off(&failure),
             };
+            let bytes = clean(bytes);
             self.record(&bytes);
             if !bytes.is_empty() {
                 return Some(bytes);

@@ -4,6 +4,7 @@
 use super::{Context, Done, Failure, lists::print_json, now};
 use crate::{args::Output, exit::Exit, render};
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use maestria_secrets::Funnel;
 use maestria_server::gateway::vault::{Entry, LockKind, Secret, Vault, VaultError, passphrase, vault};
 use std::io::{IsTerminal as _, Read as _};
 
@@ -57,8 +58,13 @@ pub(super) fn execute(context: &Context, verb: Option<Secrets>) -> Done {
         Some(Secrets::Set { name }) => {
             let value = read("the secret")?;
             let set_at = now().0;
+            let is_short = value.reveal().trim().len() < Funnel::SHORTEST;
             vault.set(&name, Entry { value, set_at }, passphrase)?;
             println!("{name} is kept; a provider uses it with key_secret = \"{name}\"");
+            if is_short {
+                let least = Funnel::SHORTEST;
+                println!("it has fewer than {least} bytes: nothing takes so short a value out of logs and events");
+            }
         }
         None => list(&vault, passphrase, false)?,
         Some(Secrets::List(output)) => list(&vault, passphrase, output.json)?,

@@ -9,7 +9,11 @@ use serde_json::{Value, json};
 use std::{
     fmt::Write as _,
     fs,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::TcpStream,
     path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 const CANARIES: usize = 50;
@@ -81,11 +85,124 @@ fn talkative() -> Value {
     json!({"turns": [acts]})
 }
 
-fn run(scene: &Scene, words: &[&str]) -> Left {
+fn told(scene: &Scene, words: &[&str]) -> Command {
     let mut command = program(scene.home(), &["--config", "config.toml"]);
     command.args(words).env("MAESTRIA_LOG", "debug");
     command.envs((0..CANARIES).map(|number| (variable(number), canary(number))));
-    left(&command.output().unwrap())
+    command
+}
+
+fn run(scene: &Scene, words: &[&str]) -> Left {
+    left(&told(scene, words).output().unwrap())
+}
+
+/// A server of the same home, until it is dropped.
+struct Server {
+    child: Child,
+    address: String,
+    token: String,
+}
+
+impl Server {
+    fn start(scene: &Scene) -> Self {
+        let mut command = told(scene, &["serve", "--listen", "127.0.0.1:0"]);
+        let errors = fs::File::create(scene.home().join("serve.err")).unwrap();
+        let mut child = command.stdout(Stdio::piped()).stderr(errors).spawn().unwrap();
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
+        Self {
+            child,
+            address: line.trim().trim_start_matches("http://").to_owned(),
+            token: run(scene, &["token"]).out.trim().to_owned(),
+        }
+    }
+
+    /// What it answers, to its end or until `enough` of it is there.
+    fn answer(&self, line: &str, more: &str, body: &str, enough: impl Fn(&[u8]) -> bool) -> Vec<u8> {
+        let mut socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let (address, token, length) = (&self.address, &self.token, body.len());
+        let head = format!(
+            "{line} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n{more}\r\n{body}"
+        );
+        socket.write_all(head.as_bytes()).unwrap();
+        let (mut all, mut piece) = (Vec::new(), [0; 64 << 10]);
+        while !enough(&all) {
+            match socket.read(&mut piece) {
+                Ok(0) => break,
+                Ok(count) => all.extend_from_slice(&piece[..count]),
+                Err(error) => panic!("{line}: {error}: {}", String::from_utf8_lossy(&all)),
+            }
+        }
+        all
+    }
+
+    fn get(&self, path: &str) -> Vec<u8> {
+        self.answer(&format!("GET {path}"), "connection: close\r\n", "", |_| false)
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let answer = String::from_utf8(self.get(path)).unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        let body = body.find('{').map_or("", |at| &body[at..=body.rfind('}').unwrap()]);
+        serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
+    }
+
+    /// Every path that is read, with what it holds of this home.
+    fn paths(&self) -> Vec<String> {
+        let described = self.json("/api/v1/openapi.json");
+        let paths = described["paths"].as_object().unwrap().iter();
+        let run = self.json("/api/v1/runs")["items"][0]["id"].as_str().unwrap().to_owned();
+        let read = paths.filter(|(path, verbs)| !verbs["get"].is_null() && !path.ends_with("/ws"));
+        let plain =
+            read.filter(|(_, verbs)| verbs["get"]["responses"]["200"]["content"]["text/event-stream"].is_null());
+        let mut all: Vec<String> = plain.map(|(path, _)| path.replace("{run}", &run)).collect();
+        all.retain(|path| !path.contains('{'));
+        assert!(
+            all.iter().any(|path| path.ends_with("/diff")) && all.len() > 30,
+            "{all:?}"
+        );
+        all
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Every face of a server: what is read, what is refused, and both ways to follow.
+fn served(scene: &Scene, look: &mut impl FnMut(&str, &[u8])) {
+    let server = Server::start(scene);
+    for path in server.paths() {
+        look(&path, &server.get(&path));
+    }
+    let spelt = &encodings(&canary(6))[2];
+    for path in [format!("/api/v1/runs?state={spelt}"), format!("/api/v1/{spelt}")] {
+        look("a refusal", &server.get(&path));
+    }
+    let wish = json!({"text": format!("the key is {}", canary(7)), "target": canary(8)}).to_string();
+    let more = "connection: close\r\ncontent-type: application/json\r\n";
+    look(
+        "a refused wish",
+        &server.answer("POST /api/v1/runs", more, &wish, |_| false),
+    );
+    // It ends with a question: the worker was stopped for what it tried.
+    let is_over = |bytes: &[u8]| String::from_utf8_lossy(bytes).contains("escalated");
+    let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                   sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (face, line, more) in [
+        ("events", "GET /api/v1/events?after=0", ""),
+        ("events of earlier systems", "GET /api/events/stream?after=0", ""),
+        ("websocket", "GET /ws?after=0", upgrade),
+    ] {
+        let answer = server.answer(line, more, "", is_over);
+        assert!(is_over(&answer), "{face}: {}", String::from_utf8_lossy(&answer));
+        look(face, &answer);
+    }
 }
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
@@ -129,9 +246,9 @@ async fn no_canary_reaches_a_sink() {
     let wish = ["--target", "app", "--workflow", "solo", "--agents", "claude", "--jsonl"];
     let ran = run(&scene, &[&["--verbose", "run", &task][..], &wish].concat());
     let mut report = String::new();
-    let mut told = 0;
+    let mut markers = 0;
     let mut look = |sink: &str, bytes: &[u8]| {
-        told += String::from_utf8_lossy(bytes).matches("[secret:CANARY_").count();
+        markers += String::from_utf8_lossy(bytes).matches("[secret:CANARY_").count();
         hits(sink, bytes, &mut report);
     };
     look("stdout", ran.out.as_bytes());
@@ -151,6 +268,7 @@ async fn no_canary_reaches_a_sink() {
         let shown = run(&scene, words);
         look(&words.join(" "), format!("{}{}", shown.out, shown.err).as_bytes());
     }
+    served(&scene, &mut look);
     let asked: Vec<Value> = server.requests().into_iter().map(|asked| asked.body).collect();
     assert!(!asked.is_empty(), "its model was asked: {}{}", ran.out, ran.err);
     look("the model", Value::from(asked).to_string().as_bytes());
@@ -165,5 +283,5 @@ async fn no_canary_reaches_a_sink() {
     }
     assert!(report.is_empty(), "{report}");
     // They were told, and taken out.
-    assert!(told > CANARIES * 20, "{told} markers: {}{}", ran.out, ran.err);
+    assert!(markers > CANARIES * 20, "{markers} markers: {}{}", ran.out, ran.err);
 }

@@ -41,6 +41,14 @@ fn a_secret_is_kept_listed_rotated_and_forgotten_and_never_shown() {
     assert!(secrets(home, &["list"], "", None).out.contains("no secrets yet"));
     let kept = secrets(home, &["set", "anthropic"], &format!("{KEY}\n"), None);
     assert_eq!(kept.code, 0, "{}", kept.err);
+    assert!(!kept.out.contains("fewer than"), "{}", kept.out);
+    let short = secrets(home, &["set", "short"], "1234567\n", None);
+    assert!(
+        short.code == 0 && short.out.contains("fewer than 8 bytes"),
+        "{}",
+        short.out
+    );
+    assert_eq!(secrets(home, &["remove", "short"], "", None).code, 0);
     let listed = secrets(home, &["list"], "", None);
     assert!(
         listed.out.contains("anthropic") && !listed.out.contains(KEY),

@@ -1,6 +1,7 @@
 //! The answer as the client gets it.
 
 use crate::{
+    clean::clean,
     provider::{Failure, Opened},
     question::{Question, Wanted},
     relay::Relay,
@@ -81,7 +82,11 @@ pub(super) async fn build(
         reason: reason.to_owned(),
         losses,
         cache: None,
-        body,
+        body: match body {
+            Body::Whole(bytes) => Body::Whole(clean(bytes)),
+            Body::Told(bytes) => Body::Told(clean(bytes)),
+            Body::Coming(relay) => Body::Coming(relay),
+        },
     })
 }
 

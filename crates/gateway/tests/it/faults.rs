@@ -438,3 +438,29 @@ async fn everybody_on_the_network_is_not_let_in() {
     assert!(error.to_string().contains("\"none\""), "{error}");
     let _ = json!(null);
 }
+
+#[tokio::test]
+async fn a_secret_that_a_provider_repeats_reaches_no_client() {
+    const SECRET: &str = "hush-\"quoted\"-0123456789";
+    assert!(maestria_secrets::know("HUSHED", SECRET));
+    let server = ModelServer::start().await;
+    // It streams in three pieces; the secret stands in the last.
+    let before = "this is a long answer, that is all, and what it ends with is the key that was given to it: ";
+    server.script(move |_| Some(say(&format!("{before}{SECRET}"))));
+    let providers = DIALECTS.map(|(name, _)| provider(name, name, &server, &[name]));
+    let stage = Stage::open(providers.to_vec(), rules()).await;
+    for (_, face) in DIALECTS {
+        for (model, _) in DIALECTS {
+            for streamed in [false, true] {
+                let (path, body) = ask(face, model, "x", streamed);
+                let reply = stage.post(&path, &body).await;
+                assert_eq!(reply.status, 200, "{reply:?}");
+                assert!(
+                    !reply.text.contains("hush-") && reply.text.contains("HUSHED"),
+                    "{reply:?}"
+                );
+                assert!(reply.text.contains("that is all"), "{reply:?}");
+            }
+        }
+    }
+}
