@@ -37,6 +37,8 @@ pub enum Action {
     Retry,
     /// Do a task and all that needs it again.
     Rerun,
+    /// Tell the agent of a task something.
+    Tell,
     /// Have it reviewed.
     Review,
     /// Bring its work onto the person's branch.
@@ -149,6 +151,27 @@ pub struct Because {
 pub struct Rerun {
     /// The first task to do again: its id or key.
     pub from: String,
+    /// What its agent is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// The body of `messages`: something for whoever works on a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "NewMessage")]
+pub struct Tell {
+    /// The task: its id or key.
+    pub task: String,
+    /// What is said.
+    pub text: String,
+    /// The file it is about, from the repository's top folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line of the file, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub line: Option<u32>,
 }
 
 /// The body of actions that take nothing.

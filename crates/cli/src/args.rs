@@ -109,6 +109,27 @@ pub(crate) enum Verb {
         /// The first task to do again, such as E2.
         #[arg(long, value_name = "TASK")]
         from: String,
+        /// What the agent of that task is told.
+        #[arg(long, value_name = "TEXT")]
+        message: Option<String>,
+    },
+    /// Tell the agent of a task something: it goes with the next attempt, and work that is done before that is sent back
+    /// with it.
+    Tell {
+        #[command(flatten)]
+        which: Which,
+        /// The task, such as E2; not needed when there is only one.
+        #[arg(long, value_name = "TASK")]
+        task: Option<String>,
+        /// The file it is about.
+        #[arg(long, value_name = "PATH")]
+        file: Option<String>,
+        /// The line of the file.
+        #[arg(long, value_name = "NUMBER", requires = "file")]
+        line: Option<u32>,
+        /// What is said.
+        #[arg(long, value_name = "TEXT")]
+        message: String,
     },
     /// Have a run's work reviewed now.
     Review(Face),

@@ -276,7 +276,9 @@ impl Budgets {
             return false;
         }
         for charge in &hold.charges {
-            *free.entry(charge.account.clone()).or_default() -= hold.amount.0;
+            if let Some(left) = free.get_mut(&charge.account) {
+                *left -= hold.amount.0;
+            }
         }
         true
     }
@@ -301,19 +303,21 @@ impl Budgets {
         let mut settled = Vec::with_capacity(hold.charges.len());
         if hold.amount.0 != 0 || cost.0 != 0 {
             let mut free = self.free();
-            for charge in &hold.charges {
+            for charge in hold.charges {
                 let counts = charge
                     .model
                     .as_ref()
                     .is_none_or(|m| call.as_ref().is_some_and(|c| c.model == *m));
                 let spent = if counts { cost } else { Cost::ZERO };
-                let left = free.entry(charge.account.clone()).or_default();
-                *left += hold.amount.0 - spent.0;
-                let returned = (*left - part(charge.limit, hold.amount)).max(0);
-                *left -= returned;
+                let left = free.get(&charge.account).copied().unwrap_or(0) + hold.amount.0 - spent.0;
+                let returned = (left - part(charge.limit, hold.amount)).max(0);
+                match free.get_mut(&charge.account) {
+                    Some(kept) => *kept = left - returned,
+                    None => drop(free.insert(charge.account.clone(), left - returned)),
+                }
                 settled.push(Tab {
                     settled: Settled {
-                        account: charge.account.clone(),
+                        account: charge.account,
                         spent,
                         returned: Cost(returned),
                         alert_from: Some(Cost(charge.limit.0 / 100 * i64::from(self.alert_percent))),

@@ -6,6 +6,7 @@ use crate::{
     event::Event,
     finding::Validation,
     id::{CommitId, DecisionId, ReviewId, TaskId},
+    message::Message,
     outcome::Outcome,
     permission::Question,
     plan::Plan,
@@ -50,8 +51,18 @@ pub enum Command {
     Rerun {
         /// The first task to do again.
         from: TaskId,
+        /// What the agent of that task is told.
+        #[serde(default)]
+        message: Option<Box<Message>>,
         /// Who.
         by: String,
+    },
+    /// Tell the agent of a task something.
+    Tell {
+        /// The task.
+        task: TaskId,
+        /// What.
+        message: Box<Message>,
     },
     /// Have the run's work so far reviewed.
     RequestReview {

@@ -6,14 +6,18 @@ mod attempt;
 mod control;
 mod decisions;
 mod gather;
+mod messages;
 mod reviews;
 mod violations;
+
+pub(crate) use messages::heed;
 
 use crate::{
     agent::Tier,
     command::Command,
     event::Event,
-    id::{AgentName, DecisionId, ReviewId, TaskId, mint},
+    id::{AgentName, DecisionId, ReviewId, TaskId, TaskKey, mint},
+    message::BadMessage,
     run::{Run, Task},
     settle::settle,
     state::{RunState, RunStep, TaskState},
@@ -79,6 +83,17 @@ pub enum Refused {
     /// Leave that was not given, was used before, or has expired.
     #[error("decision {0} gives no leave any more")]
     NoLeave(DecisionId),
+    /// A message that is not taken.
+    #[error(transparent)]
+    Message(#[from] BadMessage),
+    /// Nobody works on the task any more.
+    #[error("{task} is {state}, so no agent hears of it; when the run has ended, rerun {task} with the message")]
+    Deaf {
+        /// The task.
+        task: TaskKey,
+        /// Its state.
+        state: &'static str,
+    },
     /// Nobody can review.
     #[error("no agent can review this run")]
     NoReviewer,
@@ -123,7 +138,8 @@ fn handle(draft: &mut Draft, command: &Command) -> Result<(), Refused> {
         Command::Resume { by } => control::resume(draft, by),
         Command::Abort { by, because } => control::abort(draft, by, because),
         Command::Retry { by } => control::retry(draft, by),
-        Command::Rerun { from, by } => control::rerun(draft, *from, by),
+        Command::Rerun { from, message, by } => control::rerun(draft, *from, message.as_deref(), by),
+        Command::Tell { task, message } => messages::tell(draft, *task, message),
         Command::RequestReview { by } => reviews::request(draft, by),
         Command::Answer {
             decision,

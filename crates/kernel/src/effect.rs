@@ -122,6 +122,7 @@ pub fn effects(run: &Run, event: &Event) -> Vec<Effect> {
         | Event::TaskRequeued { .. }
         | Event::TaskApproved { .. }
         | Event::TaskHeld { .. }
+        | Event::TaskTold { .. }
         | Event::TaskMerged { .. }
         | Event::TaskBounced { .. }
         | Event::TaskSkipped { .. }

@@ -9,6 +9,7 @@ use crate::{
     decision::{Answer, Decision},
     finding::Validation,
     id::{AgentName, CommitId, DecisionId, ReviewId, SessionId, TaskId},
+    message::Message,
     money::{Cost, Usage},
     outcome::Outcome,
     permission::{Bound, Permission, Question},
@@ -153,6 +154,13 @@ events! {
         guidance: Vec<String>,
         /// Why.
         because: String,
+    };
+    /// A person has said something to whoever works on a task.
+    TaskTold "task.told" v 1 {
+        /// The task.
+        task: TaskId,
+        /// What.
+        message: Message,
     };
     /// A task's change may be merged.
     TaskApproved "task.approved" v 1 {

@@ -25,6 +25,7 @@ pub mod event;
 pub mod finding;
 pub mod id;
 pub mod ledger;
+pub mod message;
 pub mod model;
 pub mod money;
 pub mod outcome;

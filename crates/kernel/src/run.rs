@@ -7,6 +7,7 @@ use crate::{
     event::Event,
     finding::Validation,
     id::{AgentName, CommitId, DecisionId, ReviewId, RunId, Seq, SessionId, TaskId, TaskKey},
+    message::Message,
     money::{Cost, Usage},
     outcome::{Outcome, Verdict},
     permission::Question,
@@ -45,6 +46,9 @@ pub struct Task {
     pub session: Option<SessionId>,
     /// What the next attempt is told.
     pub guidance: Vec<String>,
+    /// What people have said since the newest attempt began; the next one is told it too.
+    #[serde(default)]
+    pub messages: Vec<Message>,
     /// When the newest attempt began.
     pub dispatched_at: Option<At>,
     /// When the parked task goes on.
@@ -348,6 +352,7 @@ impl Run {
                     t.agent = Some(agent.clone());
                     t.session.clone_from(session);
                     t.guidance.clone_from(guidance);
+                    t.messages.clear();
                     t.dispatched_at = Some(at);
                     t.stopping = None;
                     t.last_action = Some(format!("dispatched to {agent}"));
@@ -363,6 +368,10 @@ impl Run {
                     Verdict::Interrupted => t.failures,
                     _ => t.failures.saturating_add(1),
                 };
+                if outcome.verdict.is_success() {
+                    // It was heeded; whoever reworks this is told something else.
+                    t.guidance.clear();
+                }
                 t.last_action = Some(format!("{}: {}", outcome.verdict, outcome.reason));
                 t.outcome = Some(Arc::new((**outcome).clone()));
             }),
@@ -400,6 +409,7 @@ impl Run {
                 self.step(*task, TaskStep::Approve);
                 self.change(*task, |t| t.last_action = Some(because.clone()));
             }
+            Event::TaskTold { task, message } => self.change(*task, |t| t.messages.push(message.clone())),
             Event::TaskHeld { task, because } => {
                 self.step(*task, TaskStep::Hold);
                 self.change(*task, |t| t.last_action = Some(because.clone()));
@@ -581,6 +591,7 @@ impl Run {
                 tried: Vec::new(),
                 session: None,
                 guidance: Vec::new(),
+                messages: Vec::new(),
                 dispatched_at: None,
                 parked_until: None,
                 outcome: None,

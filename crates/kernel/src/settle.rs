@@ -59,6 +59,7 @@ fn execute(draft: &mut Draft) {
     }
     unblock(draft);
     unpark(draft);
+    crate::decide::heed(draft);
     merge_next(draft);
     dispatch(draft);
     let mut states = draft.run.tasks.values().map(|t| t.state);
@@ -149,7 +150,8 @@ fn start(draft: &mut Draft, id: TaskId, agent: AgentName) {
     } else {
         None
     };
-    let guidance = task.guidance.clone();
+    let said = task.messages.iter().map(ToString::to_string);
+    let guidance = task.guidance.iter().cloned().chain(said).collect();
     let attempt = task.attempt + 1;
     draft.emit(Event::TaskDispatched {
         task: id,

@@ -291,7 +291,7 @@ impl TaskState {
             (T::Waiting, S::Unblock) => Ok(T::Ready),
             (T::Ready, S::Dispatch) => Ok(T::Running),
             (T::Running | T::Ready, S::Park) => Ok(T::Parked),
-            (T::Running | T::Reviewing | T::Merging | T::Parked | T::Held, S::Requeue) => Ok(T::Ready),
+            (T::Running | T::Reviewing | T::Approved | T::Merging | T::Parked | T::Held, S::Requeue) => Ok(T::Ready),
             (T::Running | T::Held, S::Submit) => Ok(T::Reviewing),
             (T::Running | T::Reviewing | T::Held, S::Approve) => Ok(T::Approved),
             (T::Approved, S::Merge) => Ok(T::Merging),
@@ -331,16 +331,7 @@ impl TaskState {
             )
             | (
                 T::Approved,
-                S::Unblock
-                | S::Dispatch
-                | S::Park
-                | S::Requeue
-                | S::Submit
-                | S::Approve
-                | S::Finish
-                | S::Hold
-                | S::Skip
-                | S::Reset,
+                S::Unblock | S::Dispatch | S::Park | S::Submit | S::Approve | S::Finish | S::Hold | S::Skip | S::Reset,
             )
             | (
                 T::Merging,

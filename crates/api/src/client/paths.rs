@@ -8,7 +8,7 @@ use crate::{
     meta::{ConfiguredAgent, DoctorLine, Health, Meta, Settings},
     money::{Budgets, Models, RouteWish, Routed, UsageTable},
     policy::{AskedCommand, AskedPath, PathVerdict, RuleLine, Verdict},
-    run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission},
+    run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission, Tell},
     violation::ViolationLine,
     worker::Worker,
 };
@@ -59,6 +59,19 @@ pub enum Act {
     Rerun {
         /// The first task.
         from: TaskId,
+        /// What its agent is told.
+        message: Option<String>,
+    },
+    /// Tell the agent of a task something.
+    Tell {
+        /// The task.
+        task: TaskId,
+        /// What is said.
+        text: String,
+        /// The file it is about.
+        file: Option<String>,
+        /// The line of the file.
+        line: Option<u32>,
     },
     /// Have it reviewed.
     Review,
@@ -177,9 +190,18 @@ impl Client {
                 self.post(&path("abort"), &Because { because }).await
             }
             Act::Retry => self.post(&path("retry"), &Nothing {}).await,
-            Act::Rerun { from } => {
-                let from = from.to_string();
-                self.post(&path("rerun"), &Rerun { from }).await
+            Act::Rerun { from, message } => {
+                let (from, message) = (from.to_string(), message.clone());
+                self.post(&path("rerun"), &Rerun { from, message }).await
+            }
+            Act::Tell { task, text, file, line } => {
+                let tell = Tell {
+                    task: task.to_string(),
+                    text: text.clone(),
+                    file: file.clone(),
+                    line: *line,
+                };
+                self.post(&path("messages"), &tell).await
             }
             Act::Review => self.post(&path("review"), &Nothing {}).await,
             Act::Apply => self.post(&path("apply"), &Nothing {}).await,

@@ -8,7 +8,11 @@ use crate::{
     render,
 };
 use maestria_api::client::Act;
-use maestria_kernel::{Event, Run, TaskKey, review::Review, state::RunState};
+use maestria_kernel::{
+    Event, Run, Task, TaskKey,
+    review::Review,
+    state::{RunState, TaskState},
+};
 
 pub(super) async fn pause(context: &Context, which: &Which) -> Done {
     let place = context.place()?;
@@ -83,20 +87,53 @@ pub(super) async fn retry(context: &Context, face: &Face) -> Done {
     drive_here_or_there(context, &place, run, face).await
 }
 
-pub(super) async fn rerun(context: &Context, face: &Face, from: &str) -> Done {
+pub(super) async fn rerun(context: &Context, face: &Face, from: &str, message: Option<String>) -> Done {
     let place = context.place()?;
     let run = place.load(place.find(&face.run).await?).await?;
-    let key = TaskKey::new(from.to_uppercase());
-    let Some(task) = run.by_key(&key) else {
-        let keys: Vec<_> = run.ordered().iter().map(|t| t.plan.key.to_string()).collect();
-        return Err(Failure::user(
-            format!("{} has no task {from}", run.id),
-            format!("it has {}", keys.join(", ")),
-        ));
-    };
-    let from = task.plan.id;
-    place.act(run.id, Act::Rerun { from }).await?;
+    let from = task(&run, from)?.plan.id;
+    place.act(run.id, Act::Rerun { from, message }).await?;
     drive_here_or_there(context, &place, run, face).await
+}
+
+/// Tells the agent of a task something: what, of which file, of which line.
+pub(super) async fn tell(
+    context: &Context,
+    which: &Which,
+    key: Option<&str>,
+    (text, file, line): (String, Option<String>, Option<u32>),
+) -> Done {
+    let place = context.place()?;
+    let run = place.load(place.find(&which.run).await?).await?;
+    let told = match (key, run.ordered().as_slice()) {
+        (Some(key), _) => task(&run, key)?,
+        (None, [only]) => *only,
+        (None, all) => {
+            let what = format!("{} has {} tasks; say which is meant", run.id, all.len());
+            return Err(Failure::user(what, format!("--task: it has {}", keys(&run))));
+        }
+    };
+    let (task, key, at_work) = (told.plan.id, &told.plan.key, told.state == TaskState::Running);
+    place.act(run.id, Act::Tell { task, text, file, line }).await?;
+    let when = if at_work {
+        "with its next attempt, which follows the one under way"
+    } else {
+        "with its next attempt"
+    };
+    eprintln!("{key} is told {when}");
+    Ok(Exit::Ok)
+}
+
+/// The task that a person means.
+fn task<'a>(run: &'a Run, key: &str) -> Result<&'a Task, Failure> {
+    run.by_key(&TaskKey::new(key.to_uppercase())).ok_or_else(|| {
+        let what = format!("{} has no task {key}", run.id);
+        Failure::user(what, format!("it has {}", keys(run)))
+    })
+}
+
+fn keys(run: &Run) -> String {
+    let keys: Vec<_> = run.ordered().iter().map(|t| t.plan.key.to_string()).collect();
+    keys.join(", ")
 }
 
 pub(super) async fn review(context: &Context, face: &Face) -> Done {
@@ -111,12 +148,12 @@ pub(super) async fn review(context: &Context, face: &Face) -> Done {
     };
     place.outcome(run.id, run.seq, is_over).await?;
     if let Some(review) = place.load(run.id).await?.reviews.last() {
-        tell(review, &run);
+        print_review(review, &run);
     }
     Ok(Exit::Ok)
 }
 
-fn tell(review: &Review, run: &Run) {
+fn print_review(review: &Review, run: &Run) {
     let Some(opinion) = &review.opinion else {
         eprintln!(
             "{} is asked; the answer will be in `maestria show {}`",

@@ -89,6 +89,7 @@ fn why_here(verb: &Verb) -> Option<(&'static str, &'static str)> {
         | Verb::Abort { .. }
         | Verb::Retry(_)
         | Verb::Rerun { .. }
+        | Verb::Tell { .. }
         | Verb::Review(_)
         | Verb::Decisions { .. }
         | Verb::Violations(_)

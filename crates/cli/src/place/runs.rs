@@ -10,6 +10,7 @@ use maestria_api::{
 use maestria_kernel::{
     Command, DecisionId, Event, Run, RunId, Seq, TaskId,
     decision::{Choice, Decision},
+    message::Message,
     port::{Numbered, RunRow},
 };
 use maestria_server::{EngineError, Leave, Patience, Wish, named};
@@ -223,11 +224,24 @@ fn command(act: Act) -> Command {
         Act::Resume => Command::Resume { by },
         Act::Abort { because } => Command::Abort { by, because },
         Act::Retry => Command::Retry { by },
-        Act::Rerun { from } => Command::Rerun { from, by },
+        Act::Rerun { from, message } => Command::Rerun {
+            from,
+            message: message.map(|text| said(&by, text, None, None)),
+            by,
+        },
+        Act::Tell { task, text, file, line } => Command::Tell {
+            task,
+            message: said(&by, text, file, line),
+        },
         Act::Review => Command::RequestReview { by },
         Act::Apply => Command::Apply { by },
         Act::Discard => Command::Discard { by },
     }
+}
+
+fn said(by: &str, text: String, file: Option<String>, line: Option<u32>) -> Box<Message> {
+    let by = by.to_owned();
+    Box::new(Message { by, text, file, line })
 }
 
 /// A wish as a server takes it: folders are on the server's machine, and named absolutely.

@@ -93,6 +93,7 @@ fn tell(event: &Event, run: &Run, paint: Paint) -> Option<String> {
             let what = if *rework { "rework" } else { "again" };
             format!("{} {what}: {}", key(task), clean(because))
         }
+        Event::TaskTold { task, message } => format!("{} is told: {}", key(task), clean(&message.to_string())),
         Event::TaskHeld { task, because } => paint.warn(&format!("{} is held: {}", key(task), clean(because))),
         Event::TaskMerged {
             task,

@@ -142,8 +142,27 @@ fn a_killed_run_is_resumed() {
 fn the_work_can_be_thrown_away_and_done_again() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(run(home.path(), &["demo"]).code, 0);
-    let again = run(home.path(), &["rerun", "--from", "E2"]);
+    let deaf = run(home.path(), &["tell", "--task", "E2", "--message", "greet louder"]);
+    assert_eq!(deaf.code, 1, "{}", deaf.err);
+    assert!(
+        deaf.err.contains("E2 is done") && deaf.err.contains("rerun"),
+        "{}",
+        deaf.err
+    );
+    let again = run(home.path(), &["rerun", "--from", "E2", "--message", "greet louder"]);
     assert_eq!(again.code, 0, "{}", again.err);
+    let log = run(home.path(), &["events"]).out;
+    let events: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told = events.iter().position(|event| event["kind"] == "task.told").unwrap();
+    let task = &events[told]["task"];
+    let heard = events[told..]
+        .iter()
+        .find(|event| event["kind"] == "task.dispatched" && event["task"] == *task);
+    let guidance = heard.unwrap()["guidance"].to_string();
+    assert!(
+        guidance.contains("A person (terminal) says: greet louder"),
+        "{guidance}"
+    );
     let unknown = run(home.path(), &["rerun", "--from", "E9"]);
     assert!(unknown.err.contains("it has E1, E2, E3, E4"), "{}", unknown.err);
     assert_eq!(run(home.path(), &["discard"]).code, 0);

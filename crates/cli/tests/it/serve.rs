@@ -176,6 +176,24 @@ fn a_run_is_submitted_followed_and_applied() {
     );
     assert!(view["number"].as_u64().unwrap() >= *numbers.last().unwrap());
 
+    let tell = |body: &str| scene.post(&format!("/runs/{id}/messages"), body);
+    let deaf = tell(r#"{"task":"E2","text":"greet louder","file":"greet.sh","line":3}"#);
+    assert_eq!(
+        (deaf.status, deaf.code().as_str()),
+        (409, "wrong-state"),
+        "{}",
+        deaf.body
+    );
+    let unknown = tell(r#"{"task":"E9","text":"x"}"#);
+    assert_eq!((unknown.status, unknown.code().as_str()), (404, "unknown-task"));
+    for odd in [
+        r#"{"task":"E2"}"#,
+        r#"{"task":"E2","text":"x","line":-1}"#,
+        r#"{"task":"E2","text":7}"#,
+    ] {
+        assert_eq!(tell(odd).status, 400, "{odd}");
+    }
+
     let first = scene.get(&format!("/runs/{id}/events?limit=5")).json();
     assert_eq!(first["items"].as_array().unwrap()[..], all[..5]);
     let next = first["next"].as_str().unwrap();
@@ -226,7 +244,10 @@ fn a_run_is_submitted_followed_and_applied() {
         .iter()
         .find(|lane| lane["provider"] == "playbook-author");
     assert_eq!(lane.unwrap()["rests_until"], Value::Null, "{lanes}");
-    assert_eq!(scene.get("/meta").json()["features"], json!(["audit", "gateway"]));
+    assert_eq!(
+        scene.get("/meta").json()["features"],
+        json!(["audit", "gateway", "messages"])
+    );
 
     let paused = scene.post(&format!("/runs/{id}/pause"), "{}");
     assert_eq!((paused.status, paused.code().as_str()), (409, "wrong-state"));

@@ -3,7 +3,7 @@
 use super::{
     Draft, Refused,
     decisions::{request, withdraw_permissions},
-    reviews, violations,
+    messages, reviews, violations,
 };
 use crate::{
     decision::{About, Stuck},
@@ -42,7 +42,9 @@ pub(super) fn finish(draft: &mut Draft, id: TaskId, attempt: u16, outcome: &Outc
 }
 
 fn succeed(draft: &mut Draft, id: TaskId) {
-    if !draft.run.is_edit(id) {
+    if messages::is_unheard(draft, id) {
+        messages::send_back(draft, id);
+    } else if !draft.run.is_edit(id) {
         draft.emit(Event::TaskMerged {
             task: id,
             commit: None,

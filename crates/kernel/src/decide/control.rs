@@ -4,6 +4,7 @@ use super::{Draft, Refused};
 use crate::{
     event::Event,
     id::TaskId,
+    message::Message,
     request::Request,
     run::Work,
     state::{RunState, RunStep, TaskState},
@@ -89,8 +90,9 @@ pub(super) fn retry(draft: &mut Draft, by: &str) -> Result<(), Refused> {
 }
 
 /// A task and all that needs it are done again; the run's branch is rebuilt without them first.
-pub(super) fn rerun(draft: &mut Draft, from: TaskId, by: &str) -> Result<(), Refused> {
+pub(super) fn rerun(draft: &mut Draft, from: TaskId, message: Option<&Message>, by: &str) -> Result<(), Refused> {
     draft.task(from)?;
+    message.map_or(Ok(()), Message::check)?;
     if !draft.run.state.is_finished() {
         return Err(draft.refuse_state("rerun", "completed, failed or aborted"));
     }
@@ -107,6 +109,9 @@ pub(super) fn rerun(draft: &mut Draft, from: TaskId, by: &str) -> Result<(), Ref
         if draft.task(task)?.state != TaskState::Waiting {
             draft.emit(Event::TaskReset { task });
         }
+    }
+    if let Some(message) = message.cloned() {
+        draft.emit(Event::TaskTold { task: from, message });
     }
     draft.emit(Event::RunRewound { because });
     Ok(())

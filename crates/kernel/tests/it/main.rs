@@ -10,6 +10,7 @@
 mod approvals;
 mod events;
 mod figures;
+mod messages;
 mod plans;
 mod random;
 mod reviews;

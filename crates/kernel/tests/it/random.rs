@@ -1,12 +1,12 @@
 //! Random commands in random order: nothing panics, settling ends, and a replay of the log gives the same run.
 
-use crate::scene::{Scene, develop, edits, passed, three};
+use crate::scene::{Scene, develop, edits, passed, said, three};
 use maestria_kernel::{
     Command, Run, Task,
     decision::{About, Stuck},
     outcome::{Outcome, Verdict},
     review::{Opinion, ReviewVerdict},
-    state::{RunState, TaskState},
+    state::{Phase, RunState, TaskState},
     violation::{Kind, Violation},
 };
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
@@ -20,6 +20,7 @@ enum Move {
     Answer(u8),
     Control(u8),
     Violate(u8),
+    Tell(u8),
     Wake(u32),
 }
 
@@ -46,6 +47,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         2 => any::<u8>().prop_map(Move::Answer),
         1 => any::<u8>().prop_map(Move::Control),
         6 => any::<u8>().prop_map(Move::Violate),
+        2 => any::<u8>().prop_map(Move::Tell),
         2 => any::<u32>().prop_map(Move::Wake),
     ];
     proptest::collection::vec(one, 1..80)
@@ -122,6 +124,12 @@ fn command(scene: &Scene, step: &Move) -> Option<Command> {
                 event: Box::new(violation.of(task)),
             })
         }
+        Move::Tell(n) => {
+            let all = scene.run.ordered();
+            let task = all.get(usize::from(*n) % all.len().max(1))?.plan.id;
+            let message = Box::new(said(&format!("word {n}")));
+            Some(Command::Tell { task, message })
+        }
         Move::Wake(_) => Some(Command::Wake),
     }
 }
@@ -165,13 +173,14 @@ proptest! {
 }
 
 /// What a replay must know of a task.
-fn known(task: &Task) -> (TaskState, u16, u16, u16, usize, bool) {
+fn known(task: &Task) -> (TaskState, u16, u16, u16, usize, usize, bool) {
     let Task {
         state,
         attempt,
         rework,
         violations,
         offences,
+        messages,
         stopping,
         ..
     } = task;
@@ -181,6 +190,7 @@ fn known(task: &Task) -> (TaskState, u16, u16, u16, usize, bool) {
         *rework,
         *violations,
         offences.len(),
+        messages.len(),
         stopping.is_some(),
     )
 }
@@ -191,6 +201,12 @@ fn check(run: &Run) {
     assert!(count(TaskState::Merging) <= 1, "the merge queue is serial");
     assert!(count(TaskState::Running) <= usize::from(run.workflow().limits.parallel));
     for task in run.tasks.values() {
+        let passes = matches!(task.state, TaskState::Approved | TaskState::Merging);
+        let executing = run.state == RunState::Active(Phase::Executing);
+        assert!(
+            !(passes && executing) || task.messages.is_empty(),
+            "nothing is merged over a message"
+        );
         let most = usize::from(run.workflow().limits.violations);
         if task.state == TaskState::Running && task.offences.len() >= most {
             assert!(

@@ -6,6 +6,7 @@ use maestria_kernel::{
     decide, effects,
     finding::Validation,
     id::{AgentName, CommitId, ReviewId, TaskKey},
+    message::Message,
     money::Tokens,
     outcome::{Claim, Outcome, Verdict},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind, shares::default_bands},
@@ -225,6 +226,15 @@ impl Scene {
 
     pub(crate) fn kinds(&self) -> Vec<&'static str> {
         self.log.iter().map(Event::kind).collect()
+    }
+}
+
+pub(crate) fn said(text: &str) -> Message {
+    Message {
+        by: "ada".to_owned(),
+        text: text.to_owned(),
+        file: None,
+        line: None,
     }
 }
 

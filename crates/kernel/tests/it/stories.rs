@@ -484,6 +484,7 @@ fn rerunning_a_task_redoes_what_needs_it_and_keeps_the_rest() {
     s.ok(Command::Validated { checks: passed(true) });
     s.ok(Command::Rerun {
         from: s.id(1),
+        message: None,
         by: "ada".to_owned(),
     });
     assert_eq!(s.owed.last(), Some(&Effect::Rewind));

@@ -60,7 +60,7 @@ pub(super) async fn meta(shared: State, headers: HeaderMap, Extension(caller): E
         number: shared.rows.newest().await?,
         name: caller.name,
         role: caller.role,
-        features: ["audit", "gateway"].map(str::to_owned).to_vec(),
+        features: ["audit", "gateway", "messages"].map(str::to_owned).to_vec(),
         listen: shared.site.listen().to_string(),
     };
     reply::json(&headers, &meta)

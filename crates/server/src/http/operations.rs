@@ -16,7 +16,7 @@ use maestria_api::{
     money::{Budgets, Models, RouteWish, Routed, UsageTable},
     policy::{AskedCommand, AskedPath, PathVerdict, RuleLine, Verdict},
     problem::Code,
-    run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission},
+    run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission, Tell},
     violation::ViolationLine,
     worker::Worker,
 };
@@ -177,6 +177,14 @@ fn runs() -> Vec<Operation> {
             runs::rerun,
         )
         .body::<Rerun>()
+        .refuses(&[Code::UnknownTask])),
+        act(post(
+            "/api/v1/runs/{run}/messages",
+            "tellAgent",
+            "Tells whoever works on a task something.",
+            runs::tell,
+        )
+        .body::<Tell>()
         .refuses(&[Code::UnknownTask])),
         act(post(
             "/api/v1/runs/{run}/review",

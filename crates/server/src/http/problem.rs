@@ -121,6 +121,7 @@ impl From<Refused> for Refusal {
             | Refused::State { .. }
             | Refused::Work(_)
             | Refused::NoReviewer
+            | Refused::Deaf { .. }
             | Refused::Stale { .. } => Code::WrongState,
             Refused::Unknown => Code::UnknownRun,
             Refused::NoTask(_) => Code::UnknownTask,
@@ -128,7 +129,7 @@ impl From<Refused> for Refusal {
             Refused::Answered { .. } => Code::AlreadyDecided,
             Refused::NoChoice { .. } => Code::NoChoice,
             Refused::Plan(_) => Code::BadPlan,
-            Refused::NotObservation(_) => Code::BadValue,
+            Refused::NotObservation(_) | Refused::Message(_) => Code::BadValue,
         };
         Self::new(code, refused.to_string())
     }

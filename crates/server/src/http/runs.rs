@@ -17,9 +17,11 @@ use axum::{
 };
 use maestria_api::{
     problem::Code,
-    run::{Because, Nothing, Rerun, RunLine, Runs, Submission},
+    run::{Because, Nothing, Rerun, RunLine, Runs, Submission, Tell},
 };
-use maestria_kernel::{AgentName, At, Command, Run, RunId, TaskId, TaskKey, port::RunRow, request, state::RunState};
+use maestria_kernel::{
+    AgentName, At, Command, Run, RunId, TaskId, TaskKey, message::Message, port::RunRow, request, state::RunState,
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
@@ -440,7 +442,37 @@ pub(super) async fn rerun(
 ) -> Answer {
     act(&shared, &run, |run| {
         let from = task(run, &rerun.from)?;
-        Ok(Some(Command::Rerun { from, by: caller.name }))
+        let by = caller.name;
+        let message = rerun.message.map(|text| {
+            let by = by.clone();
+            Box::new(Message {
+                by,
+                text,
+                file: None,
+                line: None,
+            })
+        });
+        Ok(Some(Command::Rerun { from, message, by }))
+    })
+    .await
+}
+
+/// `POST /runs/{run}/messages`
+pub(super) async fn tell(
+    shared: State,
+    Extension(caller): Extension<Caller>,
+    Path(run): Path<String>,
+    Body(tell): Body<Tell>,
+) -> Answer {
+    act(&shared, &run, |run| {
+        let task = task(run, &tell.task)?;
+        let message = Box::new(Message {
+            by: caller.name,
+            text: tell.text,
+            file: tell.file,
+            line: tell.line,
+        });
+        Ok(Some(Command::Tell { task, message }))
     })
     .await
 }

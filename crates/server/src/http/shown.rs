@@ -9,7 +9,8 @@ use crate::{
 use axum::body::Bytes;
 use maestria_api::run::{Action, Graph, RunLine};
 use maestria_kernel::{
-    Command, Run, RunId, Seq, decide,
+    Command, Run, RunId, Seq, TaskId, decide,
+    message::Message,
     plan::Estimate,
     port::RunRow,
     progress::{Progress, progress},
@@ -40,7 +41,7 @@ pub(super) struct Shown {
     row: RunRow,
     is_finished: bool,
     /// What its state takes, whoever drives it.
-    takes: [(Action, bool); 8],
+    takes: [(Action, bool); 9],
     /// The part of the whole run that only events change, as JSON without the last brace.
     lasting: OnceLock<String>,
     /// The last whole answer, and its tag.
@@ -137,7 +138,7 @@ impl Shown {
 }
 
 /// What a run's state takes now, by asking the kernel.
-fn takes(run: &Run) -> [(Action, bool); 8] {
+fn takes(run: &Run) -> [(Action, bool); 9] {
     let now = crate::now();
     let by = String::new;
     let takes = |command: &Command| decide(run, command, now).is_ok();
@@ -150,12 +151,33 @@ fn takes(run: &Run) -> [(Action, bool); 8] {
         (Action::Retry, takes(&Command::Retry { by: by() })),
         (
             Action::Rerun,
-            first.is_some_and(|from| takes(&Command::Rerun { from, by: by() })),
+            first.is_some_and(|from| {
+                takes(&Command::Rerun {
+                    from,
+                    message: None,
+                    by: by(),
+                })
+            }),
         ),
+        (Action::Tell, run.tasks.keys().any(|task| takes(&tell(*task)))),
         (Action::Review, takes(&Command::RequestReview { by: by() })),
         (Action::Apply, takes(&Command::Apply { by: by() })),
         (Action::Discard, takes(&Command::Discard { by: by() })),
     ]
+}
+
+/// Whether somebody would hear of it.
+fn tell(task: TaskId) -> Command {
+    let message = Message {
+        by: String::new(),
+        text: "?".to_owned(),
+        file: None,
+        line: None,
+    };
+    Command::Tell {
+        task,
+        message: Box::new(message),
+    }
 }
 
 fn estimate(run: &Run) -> Option<Estimate> {

@@ -26,7 +26,7 @@ export type RunLine = {
   created_at: Moment;
   updated_at: Moment;
   driven: boolean;
-  actions: Action[];
+  actions: (Action | "tell")[];
 };
 export type RunPage = Page<RunLine> & { counts: Record<string, number> };
 
@@ -88,6 +88,8 @@ export type Task = {
   offences: Violation[];
   stopping: string | null;
 };
+/** What a person told whoever works on a task. */
+export type Message = { by: string; text: string; file?: string; line?: number };
 export type Violation = {
   kind: string;
   rule: string;
@@ -195,7 +197,7 @@ export type Run = {
   estimate: Estimate | null;
   graph: Graph;
   driven: boolean;
-  actions: Action[];
+  actions: (Action | "tell")[];
 };
 
 export type Event = { number: number; run: RunId; seq: number; at: Moment; kind: string; [field: string]: unknown };

@@ -1,6 +1,6 @@
 // What agents said and did, as something to read: events folded into entries.
 
-import type { Event, Moment, Opinion, Usage, Violation } from "../api/types";
+import type { Event, Message, Moment, Opinion, Usage, Violation } from "../api/types";
 import { money } from "../words/format";
 
 /** What model calls used up to an entry that ends something: an attempt, a review. */
@@ -104,6 +104,11 @@ export class Transcript {
       }
       case "task.requeued":
         return note("wait", text("because"), (event["guidance"] as string[] | undefined)?.join("\n") || null);
+      case "task.told": {
+        const message = event["message"] as Message;
+        const where = message.file ? ` of ${message.file}${message.line ? `:${message.line}` : ""}` : "";
+        return note("run", `${message.by} says${where}: ${message.text}`);
+      }
       case "task.recovered":
         return note("wait", `recovered: ${text("repair")}`, text("problem"));
       case "task.held":
