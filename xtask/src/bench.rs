@@ -33,6 +33,7 @@ pub(crate) fn run(name: Bench, part: Option<&str>, count: Option<u64>, json: boo
             let mut bench = Command::new(program("bench-server"));
             // On a real disk, as below.
             bench.args([program("maestria"), folder.clone()]);
+            bench.args(part);
             bench
         }
         Bench::Store => {

@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use maestria_kernel::{
     At, Command, Effect, EffectId, Event, Refused, Run, RunId, Seq, decide, effects,
-    port::{Batch, RunRow, Store, StoreError, Stored},
+    port::{Batch, Once, RunRow, Store, StoreError, Stored},
     progress::progress,
     run::Work,
 };
@@ -27,6 +27,7 @@ struct Draft {
     run: Run,
     events: Vec<Stored>,
     owed: Vec<(EffectId, Effect)>,
+    once: Option<Once>,
 }
 
 /// What a commit brought about.
@@ -77,6 +78,24 @@ impl Book {
         }
     }
 
+    /// Decides a submission and stores the run, unless its key stands for an earlier one.
+    pub(crate) async fn submit(
+        &mut self,
+        command: &Command,
+        once: Option<Once>,
+    ) -> Result<Result<Committed, Refused>, StoreError> {
+        let now = self.clock.now();
+        match decide(&self.run, command, now) {
+            Ok(events) => {
+                let mut draft = self.draft();
+                draft.extend(events, now);
+                draft.once = once;
+                self.commit(draft, Vec::new()).await.map(Ok)
+            }
+            Err(refused) => Ok(Err(refused)),
+        }
+    }
+
     /// Stores many observations at once.
     pub(crate) async fn observe(&mut self, seen: Vec<Event>) -> Result<Committed, StoreError> {
         let now = self.clock.now();
@@ -107,12 +126,18 @@ impl Book {
             run: self.run.clone(),
             events: Vec::new(),
             owed: Vec::new(),
+            once: None,
         }
     }
 
     /// Makes a draft the truth: stored first, believed then.
     async fn commit(&mut self, draft: Draft, settled: Vec<EffectId>) -> Result<Committed, StoreError> {
-        let Draft { run, events, owed } = draft;
+        let Draft {
+            run,
+            events,
+            owed,
+            once,
+        } = draft;
         if !events.is_empty() || !settled.is_empty() {
             let batch = Batch {
                 after: self.run.seq,
@@ -120,6 +145,7 @@ impl Book {
                 events: events.clone(),
                 owed: owed.clone(),
                 settled,
+                once,
             };
             self.store.commit(run.id, batch).await?;
             self.run = run;

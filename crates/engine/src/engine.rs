@@ -8,7 +8,7 @@ use crate::{
 };
 use maestria_kernel::{
     Command, Refused, Run, RunId,
-    port::{Agents, Planner, Repository, Store, StoreError, Stored},
+    port::{Agents, Once, Planner, Repository, Store, StoreError, Stored},
     request::{BadTask, Request, check_task},
 };
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
@@ -113,21 +113,21 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Task`] for a task text that is not taken; [`EngineError::Store`].
     pub async fn submit(&self, request: Request) -> Result<RunId, EngineError> {
-        Ok(self.enlist(request).await?.id)
+        Ok(self.enlist(request, None).await?.id)
     }
 
-    /// The same, for somebody who shows the run at once.
+    /// The same, for somebody who shows the run at once, and whose submission may come again.
     ///
     /// # Errors
-    /// As [`Engine::submit`].
-    pub async fn enlist(&self, request: Request) -> Result<Run, EngineError> {
+    /// As [`Engine::submit`]; [`StoreError::Repeated`] when it did come again.
+    pub async fn enlist(&self, request: Request, once: Option<Once>) -> Result<Run, EngineError> {
         check_task(&request.text)?;
         let id = RunId::new(Uuid::now_v7());
         let mut book = Book::blank(self.ports.store.clone(), self.ports.clock.clone(), id);
         let command = Command::Submit {
             request: Box::new(request),
         };
-        book.take(&command, Vec::new()).await?.map_err(EngineError::Refused)?;
+        book.submit(&command, once).await?.map_err(EngineError::Refused)?;
         Ok(book.run)
     }
 

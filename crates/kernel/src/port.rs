@@ -5,11 +5,11 @@
 
 use crate::{
     agent::Agent,
-    decision::Choice,
+    decision::{Choice, Decision},
     effect::Effect,
     event::Event,
     finding::Validation,
-    id::{AgentName, CommitId, EffectId, ReviewId, RunId, Seq, SessionId, TaskId},
+    id::{AgentName, CommitId, DecisionId, EffectId, ReviewId, RunId, Seq, SessionId, TaskId},
     model::{ModelError, ModelReply, ModelRequest},
     money::{Cost, Usage},
     outcome::Outcome,
@@ -74,6 +74,64 @@ pub struct Batch {
     pub settled: Vec<EffectId>,
     /// The row that lists show, if it changed.
     pub row: Option<RunRow>,
+    /// What makes a submission one run, however often it is sent.
+    pub once: Option<Once>,
+}
+
+/// A key that stands for one submission. Both texts are fingerprints: they can be compared, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Who sends it, by which name.
+    pub key: String,
+    /// What is sent.
+    pub request: String,
+    /// Until then the key stands for it.
+    pub until: At,
+}
+
+/// What a key stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// What was sent, as [`Once`] has it.
+    pub request: String,
+    /// What it became.
+    pub run: RunId,
+}
+
+/// A decision's place in the order in which people look at them: those that wait, the one that expires first before the
+/// others; then the rest, the newest answer first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Asked {
+    /// It waits no more.
+    pub closed: bool,
+    /// When it expires; or, turned round, when it was answered or withdrawn.
+    pub place: i64,
+    /// Which.
+    pub decision: DecisionId,
+    /// Whose.
+    pub run: RunId,
+}
+
+impl Asked {
+    /// The place of a decision that waits.
+    pub const fn waits(run: RunId, decision: &Decision) -> Self {
+        Self {
+            closed: false,
+            place: decision.expires_at.0,
+            decision: decision.id,
+            run,
+        }
+    }
+
+    /// The place of the same when it waits no more.
+    pub const fn ended(run: RunId, decision: DecisionId, at: At) -> Self {
+        Self {
+            closed: true,
+            place: -at.0,
+            decision,
+            run,
+        }
+    }
 }
 
 /// A run as lists show it.
@@ -143,6 +201,9 @@ pub enum StoreError {
         /// The database.
         path: String,
     },
+    /// The key of a submission stands for an earlier one.
+    #[error("a submission under this key was stored before, as {}", .0.run)]
+    Repeated(Sent),
     /// Another program holds the database.
     #[error("{path} is locked by another program; close it (a database browser, a backup) and try again")]
     Locked {
@@ -176,7 +237,8 @@ pub enum StoreError {
 
 /// Durable state: the log, what it owes, and the inbox.
 pub trait Store: Send + Sync {
-    /// Stores a batch durably. When it returns, a power cut loses nothing of it.
+    /// Stores a batch durably. When it returns, a power cut loses nothing of it. Of batches with one key the first is stored,
+    /// and the others are refused as [`StoreError::Repeated`] until the key ends.
     fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>>;
 
     /// Events of a run after `after`, at most `limit`, in order.
@@ -211,6 +273,20 @@ pub trait Store: Send + Sync {
     /// The number of the newest event of all, and the rows of the runs that have events after `after`. A row may be newer
     /// than the number, never older.
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>>;
+
+    /// What the key of a submission stands for at a moment.
+    fn sent(&self, key: String, now: At) -> Boxed<'_, Result<Option<Sent>, StoreError>>;
+
+    /// The decisions of all runs that come after one, at most `limit`; of those that wait or those that do not, or of all.
+    fn asked(
+        &self,
+        closed: Option<bool>,
+        after: Option<Asked>,
+        limit: u32,
+    ) -> Boxed<'_, Result<Vec<Asked>, StoreError>>;
+
+    /// Whose decision it is.
+    fn asker(&self, decision: DecisionId) -> Boxed<'_, Result<Option<RunId>, StoreError>>;
 
     /// Leaves a command for whoever drives the run; returns its number.
     fn post(&self, run: RunId, command: crate::command::Command) -> Boxed<'_, Result<u64, StoreError>>;

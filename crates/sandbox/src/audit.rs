@@ -4,6 +4,7 @@
 //! second, sealed file says how far the trail goes, so that a cut end is noticed, too. Whoever can read the key can forge the
 //! trail; a worker in the sandbox cannot even see the folder.
 
+mod backwards;
 mod verify;
 
 use std::fs::{self, File, OpenOptions};
@@ -15,6 +16,7 @@ use ring::{digest, hmac};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub use backwards::Backwards;
 pub use verify::{Broken, Verified};
 
 /// What is kept of one thing that happened.
@@ -214,6 +216,18 @@ impl Audit {
         match fs::read_to_string(self.trail()) {
             Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Entries as they stand, the newest first, that end before this place in the trail.
+    ///
+    /// # Errors
+    /// When the trail cannot be read.
+    pub fn backwards(&self, before: u64) -> io::Result<Backwards> {
+        match File::open(self.trail()) {
+            Ok(file) => Backwards::new(file, before),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Backwards::empty()),
             Err(error) => Err(error),
         }
     }

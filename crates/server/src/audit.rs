@@ -3,14 +3,14 @@
 
 mod read;
 
-pub use read::{check, entries};
+pub use read::{Wanted, check, newest};
 
 use crate::histogram::Histogram;
 use maestria_kernel::{
-    Effect, EffectId, Event, RunId, Seq,
+    At, DecisionId, Effect, EffectId, Event, RunId, Seq,
     command::Command,
     permission::{Action, Ruling},
-    port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError},
+    port::{Asked, Batch, Boxed, Numbered, Posted, RunRow, Sent, Store, StoreError},
 };
 use maestria_sandbox::audit::{Audit, Record, fingerprint};
 use std::{
@@ -19,6 +19,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::{Mutex, Notify};
+
+/// How long the trail rests when it is followed beside the commits: two flushes of the disk then do for all that has come
+/// meanwhile, instead of taking turns with each commit.
+const REST: Duration = Duration::from_millis(100);
 
 /// Events looked at in one go.
 const PAGE: u32 = 1024;
@@ -70,6 +74,7 @@ impl Audited {
         let bell = self.bell.get_or_init(Notify::new);
         loop {
             self.follow().await;
+            tokio::time::sleep(REST).await;
             bell.notified().await;
         }
     }
@@ -93,6 +98,10 @@ impl Audited {
             let trail = trail.clone();
             let written = tokio::task::spawn_blocking(move || trail.append(&records, last)).await;
             written.map_err(|error| error.to_string())?.map_err(told)?;
+            // What has come meanwhile is for the next time: otherwise busy commits keep this from ever ending.
+            if page.len() < PAGE as usize {
+                return Ok(());
+            }
         }
     }
 }
@@ -157,6 +166,23 @@ impl Store for Audited {
 
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         self.store.changed(after)
+    }
+
+    fn sent(&self, key: String, now: At) -> Boxed<'_, Result<Option<Sent>, StoreError>> {
+        self.store.sent(key, now)
+    }
+
+    fn asked(
+        &self,
+        closed: Option<bool>,
+        after: Option<Asked>,
+        limit: u32,
+    ) -> Boxed<'_, Result<Vec<Asked>, StoreError>> {
+        self.store.asked(closed, after, limit)
+    }
+
+    fn asker(&self, decision: DecisionId) -> Boxed<'_, Result<Option<RunId>, StoreError>> {
+        self.store.asker(decision)
     }
 
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {

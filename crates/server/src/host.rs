@@ -2,13 +2,18 @@
 //!
 //! So many runs are at work at once as there are places; more wait in the order of their submission. A run that waits for a
 //! person holds no place; when it is answered it goes on at once, and the queue waits a little longer.
+//!
+//! Runs begin behind the answers to those who submit them: what was acknowledged is in the log, and loses nothing by waiting
+//! for a moment in which nobody submits anything.
 
+mod lull;
 mod places;
 
 use crate::{
     App,
     stream::rows::{Kept, Rows},
 };
+use lull::Lull;
 use maestria_engine::{EngineError, Leave, Patience};
 use maestria_kernel::{
     Event, RunId,
@@ -70,6 +75,8 @@ pub(crate) struct Host {
 #[derive(Debug)]
 struct Yard {
     places: Mutex<Places>,
+    /// When the queue may move.
+    lull: Mutex<Lull>,
     /// Runs to be looked at.
     asked: Mutex<Vec<RunId>>,
     bell: Notify,
@@ -110,6 +117,7 @@ impl Host {
             rows,
             yard: Arc::new(Yard {
                 places: Mutex::new(places),
+                lull: Mutex::default(),
                 asked: Mutex::default(),
                 bell: Notify::new(),
             }),
@@ -137,7 +145,9 @@ impl Host {
         }
         loop {
             match self.look().await {
-                Ok(()) => self.yard.bell.notified().await,
+                Ok(None) => self.yard.bell.notified().await,
+                // Whichever comes first.
+                Ok(Some(rest)) => drop(tokio::time::timeout(rest, self.yard.bell.notified()).await),
                 Err(error) => {
                     tracing::warn!(%error, "runs that wait cannot be looked up");
                     tokio::time::sleep(REST).await;
@@ -152,6 +162,15 @@ impl Host {
             Hosting::All => self.yard.ask(run),
             Hosting::Settle => self.begin(run),
         }
+    }
+
+    /// Puts a run into the queue that this process has just stored: nobody else can drive it yet.
+    pub(crate) fn enlist(&self, run: RunId) {
+        let now = Instant::now();
+        self.believe(run, now, false);
+        self.yard.places().wait(run);
+        self.yard.lull().note(now);
+        self.yard.bell.notify_one();
     }
 
     /// Who is at work on a run.
@@ -183,22 +202,32 @@ impl Host {
     }
 
     fn is_driven_elsewhere(&self, run: RunId) -> bool {
-        let mut elsewhere = self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, driven)) = elsewhere.get(&run)
+        let believed = self.elsewhere().get(&run).copied();
+        if let Some((at, driven)) = believed
             && at.elapsed() < BELIEVED
         {
-            return *driven;
-        }
-        if elsewhere.len() >= MOST_BELIEVED {
-            elsewhere.clear();
+            return driven;
         }
         let driven = self.app.is_driven(run);
-        elsewhere.insert(run, (Instant::now(), driven));
+        self.believe(run, Instant::now(), driven);
         driven
     }
 
-    /// Looks at the runs that somebody has asked about, then begins as many as there is room for.
-    async fn look(&self) -> Result<(), StoreError> {
+    fn believe(&self, run: RunId, at: Instant, driven: bool) {
+        let mut elsewhere = self.elsewhere();
+        if elsewhere.len() >= MOST_BELIEVED {
+            elsewhere.clear();
+        }
+        elsewhere.insert(run, (at, driven));
+    }
+
+    fn elsewhere(&self) -> MutexGuard<'_, HashMap<RunId, (Instant, bool)>> {
+        self.elsewhere.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at the runs that somebody has asked about, then begins as many as there is room for. Returns how long the others
+    /// are to wait, when it is not for a place.
+    async fn look(&self) -> Result<Option<Duration>, StoreError> {
         let asked = self.yard.asked().clone();
         for (run, need) in self.needs(&asked).await? {
             self.settle(run, need);
@@ -207,8 +236,11 @@ impl Host {
         self.yard.asked().drain(..asked.len());
         loop {
             let Some(next) = self.yard.places().next() else {
-                return Ok(());
+                return Ok(None);
             };
+            if let Some(rest) = self.yard.lull().rest(Instant::now()) {
+                return Ok(Some(rest));
+            }
             // It may have been paused or ended while it waited.
             for (run, need) in self.needs(&[next]).await? {
                 match need {
@@ -276,6 +308,10 @@ impl Host {
 impl Yard {
     fn places(&self) -> MutexGuard<'_, Places> {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lull(&self) -> MutexGuard<'_, Lull> {
+        self.lull.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn asked(&self) -> MutexGuard<'_, Vec<RunId>> {

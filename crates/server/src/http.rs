@@ -22,6 +22,7 @@ mod money;
 mod near;
 mod operations;
 mod problem;
+mod repeats;
 mod reply;
 mod rules;
 mod runs;
@@ -65,7 +66,7 @@ pub(crate) struct Shared {
     pub(crate) pace: access::pace::Pace,
     /// Room for conversations, which stay open.
     pub(crate) lines: Arc<tokio::sync::Semaphore>,
-    pub(crate) repeats: guard::Repeats,
+    pub(crate) repeats: repeats::Repeats,
     pub(crate) site: site::Site,
     pub(crate) started: Instant,
     pub(crate) started_at: At,

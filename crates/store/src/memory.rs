@@ -2,8 +2,8 @@
 
 use crate::order;
 use maestria_kernel::{
-    Command, Effect, EffectId, RunId, Seq,
-    port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError, Stored},
+    At, Command, DecisionId, Effect, EffectId, Event, RunId, Seq,
+    port::{Asked, Batch, Boxed, Numbered, Once, Posted, RunRow, Sent, Store, StoreError, Stored},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +22,8 @@ struct Logs {
     runs: BTreeMap<RunId, Log>,
     /// Every event in the order of commits; event number n lies at place n - 1.
     feed: Vec<(RunId, Seq)>,
+    /// What keys of submissions stand for.
+    sent: BTreeMap<String, (Once, RunId)>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +67,51 @@ impl Logs {
     }
 }
 
+impl Logs {
+    fn commit(&mut self, run: RunId, batch: Batch) -> Result<(), StoreError> {
+        let once = batch.once.clone();
+        let now = batch.events.last().map_or(At(0), |stored| stored.at);
+        if let Some(sent) = once.as_ref().and_then(|once| self.sent(&once.key, now)) {
+            return Err(StoreError::Repeated(sent));
+        }
+        let told: Vec<Seq> = batch.events.iter().map(|stored| stored.seq).collect();
+        self.runs.entry(run).or_default().commit(batch)?;
+        self.feed.extend(told.into_iter().map(|seq| (run, seq)));
+        if let Some(once) = once {
+            self.sent.retain(|_, (once, _)| once.until > now);
+            self.sent.insert(once.key.clone(), (once, run));
+        }
+        Ok(())
+    }
+
+    /// The decisions of all runs, in order.
+    fn asked(&self) -> BTreeSet<Asked> {
+        let mut asked = BTreeMap::new();
+        for (run, log) in &self.runs {
+            for stored in &log.events {
+                let one = match &stored.event {
+                    Event::DecisionRequested { decision } => Asked::waits(*run, decision),
+                    Event::DecisionMade { decision, .. } | Event::DecisionWithdrawn { decision, .. } => {
+                        Asked::ended(*run, *decision, stored.at)
+                    }
+                    _ => continue,
+                };
+                asked.insert(one.decision, one);
+            }
+        }
+        asked.into_values().collect()
+    }
+
+    fn sent(&self, key: &str, now: At) -> Option<Sent> {
+        let (once, run) = self.sent.get(key)?;
+        let sent = || Sent {
+            request: once.request.clone(),
+            run: *run,
+        };
+        (once.until > now).then(sent)
+    }
+}
+
 impl Log {
     fn commit(&mut self, batch: Batch) -> Result<(), StoreError> {
         let newest = self.events.last().map_or(Seq(0), |stored| stored.seq);
@@ -100,13 +147,7 @@ fn done<'a, T: Send + 'a>(value: T) -> Boxed<'a, T> {
 
 impl Store for MemoryStore {
     fn commit(&self, run: RunId, batch: Batch) -> Boxed<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let mut logs = self.logs();
-            let told: Vec<Seq> = batch.events.iter().map(|stored| stored.seq).collect();
-            logs.runs.entry(run).or_default().commit(batch)?;
-            logs.feed.extend(told.into_iter().map(|seq| (run, seq)));
-            Ok(())
-        })
+        Box::pin(async move { self.logs().commit(run, batch) })
     }
 
     fn events(&self, run: RunId, after: Seq, limit: u32) -> Boxed<'_, Result<Vec<Stored>, StoreError>> {
@@ -177,6 +218,31 @@ impl Store for MemoryStore {
         let moved: BTreeSet<RunId> = logs.feed[begin..].iter().map(|(run, _)| *run).collect();
         let rows = moved.iter().filter_map(|run| logs.runs.get(run)?.row.clone());
         done(Ok((logs.feed.len() as u64, rows.collect())))
+    }
+
+    fn sent(&self, key: String, now: At) -> Boxed<'_, Result<Option<Sent>, StoreError>> {
+        done(Ok(self.logs().sent(&key, now)))
+    }
+
+    fn asked(
+        &self,
+        closed: Option<bool>,
+        after: Option<Asked>,
+        limit: u32,
+    ) -> Boxed<'_, Result<Vec<Asked>, StoreError>> {
+        let asked = self.logs().asked();
+        let wanted = asked
+            .into_iter()
+            .filter(|one| closed.is_none_or(|closed| closed == one.closed) && after.is_none_or(|after| after < *one));
+        done(Ok(wanted.take(limit as usize).collect()))
+    }
+
+    fn asker(&self, decision: DecisionId) -> Boxed<'_, Result<Option<RunId>, StoreError>> {
+        let asked = self.logs().asked();
+        done(Ok(asked
+            .into_iter()
+            .find(|one| one.decision == decision)
+            .map(|one| one.run)))
     }
 
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {

@@ -3,6 +3,7 @@
 //! One thread writes and commits the requests of all callers in groups, since a commit costs a disk flush and a group
 //! costs one too. Two threads read. Everything is bounded: page caches, requests in flight, the size of a group.
 
+mod asked;
 mod ledger;
 mod location;
 mod reader;
@@ -15,8 +16,8 @@ mod writer;
 pub use ledger::SqliteLedger;
 use location::Location;
 use maestria_kernel::{
-    Command, Effect, EffectId, RunId, Seq,
-    port::{Batch, Boxed, Numbered, Posted, RunRow, Store, StoreError, Stored},
+    At, Command, DecisionId, Effect, EffectId, RunId, Seq,
+    port::{Asked, Batch, Boxed, Numbered, Posted, RunRow, Sent, Store, StoreError, Stored},
 };
 use reader::Readers;
 use record::Write;
@@ -145,6 +146,23 @@ impl Store for SqliteStore {
 
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         Box::pin(self.readers.read(move |view| view.changed(after)))
+    }
+
+    fn sent(&self, key: String, now: At) -> Boxed<'_, Result<Option<Sent>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.sent(&key, now)))
+    }
+
+    fn asked(
+        &self,
+        closed: Option<bool>,
+        after: Option<Asked>,
+        limit: u32,
+    ) -> Boxed<'_, Result<Vec<Asked>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.asked(closed, after, limit)))
+    }
+
+    fn asker(&self, decision: DecisionId) -> Boxed<'_, Result<Option<RunId>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.asker(decision)))
     }
 
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {

@@ -2,7 +2,7 @@
 //! test can tell what was done twice and what was lost.
 
 use maestria_kernel::{
-    Run, RunId, TaskId,
+    At, DecisionId, Run, RunId, TaskId,
     agent::{Agent, Role, Vendor},
     command::Command,
     decision::Choice,
@@ -13,8 +13,8 @@ use maestria_kernel::{
     permission::{Action, Lasting, Question},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind},
     port::{
-        Agents, Batch, Boxed, Control, MergeResult, Numbered, Observer, PlanJob, Planner, Posted, Repository,
-        RepositoryError, ReviewJob, RunRow, Store, StoreError, Stored, TaskJob,
+        Agents, Asked, Batch, Boxed, Control, MergeResult, Numbered, Observer, PlanJob, Planner, Posted, Repository,
+        RepositoryError, ReviewJob, RunRow, Sent, Store, StoreError, Stored, TaskJob,
     },
     request::{Ground, Request},
     review::{Opinion, ReviewVerdict},
@@ -348,6 +348,23 @@ impl Store for Mortal {
 
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         self.inner.changed(after)
+    }
+
+    fn sent(&self, key: String, now: At) -> Boxed<'_, Result<Option<Sent>, StoreError>> {
+        self.inner.sent(key, now)
+    }
+
+    fn asked(
+        &self,
+        closed: Option<bool>,
+        after: Option<Asked>,
+        limit: u32,
+    ) -> Boxed<'_, Result<Vec<Asked>, StoreError>> {
+        self.inner.asked(closed, after, limit)
+    }
+
+    fn asker(&self, decision: DecisionId) -> Boxed<'_, Result<Option<RunId>, StoreError>> {
+        self.inner.asker(decision)
     }
 
     fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {

@@ -9,14 +9,18 @@
     reason = "a broken promise fails its test at once"
 )]
 
+mod asked;
 mod crowd;
 mod inbox;
 mod log;
+mod once;
 mod owed;
 
+pub use asked::*;
 pub use crowd::*;
 pub use inbox::*;
 pub use log::*;
+pub use once::*;
 pub use owed::*;
 
 use maestria_kernel::{
@@ -56,6 +60,10 @@ macro_rules! store_suite {
             the_feed_can_be_asked_for_some_kinds,
             all_that_is_owed_is_counted,
             commands_from_many_get_their_own_numbers,
+            decisions_are_found_in_the_order_people_look_at_them,
+            a_key_stands_for_one_submission_until_it_ends,
+            a_key_goes_with_its_batch,
+            of_submissions_at_once_under_one_key_one_is_stored,
         );
     };
     (@promises $name:ident, $make:expr, $($promise:ident),+ $(,)?) => {

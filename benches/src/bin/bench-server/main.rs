@@ -1,7 +1,7 @@
 //! The server beside nginx serving a file, and beside the store's own limit: reads, submissions, and a thousand readers
 //! of the stream.
 //!
-//! `bench-server MAESTRIA FOLDER`. The folder lies on a real disk. Server and nginx have the first core to themselves, one
+//! `bench-server MAESTRIA FOLDER [PART]`, a part being `reads`, `readers` or `submit`. The folder lies on a real disk. Server and nginx have the first core to themselves, one
 //! after the other; clients have the others.
 
 mod readers;
@@ -11,7 +11,12 @@ mod submit;
 use anyhow::Context as _;
 use maestria_benches::{Figure, Seen, Table, leave_first_core, median, nginx, run};
 use scene::Scene;
-use std::{fs, path::PathBuf, process::Child, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Child,
+    time::Duration,
+};
 
 /// Interleaved repetitions, and how long one is.
 const ROUNDS: usize = 5;
@@ -24,21 +29,29 @@ fn main() -> anyhow::Result<()> {
     let mut args = std::env::args_os().skip(1);
     let program = PathBuf::from(args.next().context("the program maestria")?);
     let folder = PathBuf::from(args.next().context("a folder on the disk that is to be measured")?);
+    let part = args.next().and_then(|part| part.into_string().ok());
     leave_first_core()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(bench(&program, &folder))
+    runtime.block_on(bench(&program, &folder, part.as_deref()))
 }
 
-async fn bench(program: &std::path::Path, folder: &std::path::Path) -> anyhow::Result<()> {
+async fn bench(program: &Path, folder: &Path, part: Option<&str>) -> anyhow::Result<()> {
     let scene = Scene::start(program, folder)?;
     let mut table = Table::default();
-    health(&scene, &mut table).await?;
-    for path in ["/api/v1/meta", "/api/v1/runs?limit=20", "/api/v1/runs/last"] {
-        reads(&scene, path, &mut table).await?;
+    let wanted = |name: &str| part.is_none_or(|part| part == name);
+    if wanted("reads") {
+        health(&scene, &mut table).await?;
+        for path in ["/api/v1/meta", "/api/v1/runs?limit=20", "/api/v1/runs/last"] {
+            reads(&scene, path, &mut table).await?;
+        }
     }
-    readers::measure(&scene, &mut table).await?;
-    // Last: the runs that are submitted go on for a while.
-    submit::measure(&scene, &mut table).await?;
+    if wanted("readers") {
+        readers::measure(&scene, &mut table).await?;
+    }
+    // Last: it leaves thousands of runs behind.
+    if wanted("submit") {
+        submit::measure(&scene, &mut table).await?;
+    }
     table.end();
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::{Context as _, ensure};
 use maestria_benches::{Figure, Table, find, median, run};
 use maestria_store::SqliteStore;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -44,7 +44,7 @@ struct Round {
 }
 
 pub(crate) async fn measure(scene: &Scene, table: &mut Table) -> anyhow::Result<()> {
-    let mut author = Author::new(SqliteStore::open(scene.store())?);
+    let mut author = Author::new(Arc::new(SqliteStore::open(scene.store())?));
     let mut rounds = Vec::new();
     for _ in 0..ROUNDS {
         rounds.push(round(scene, &mut author).await?);

@@ -13,6 +13,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
 use tempfile::TempDir;
@@ -124,13 +125,13 @@ impl Drop for Scene {
 
 /// Somebody whose run says one thing after the other.
 pub(crate) struct Author {
-    store: SqliteStore,
+    store: Arc<SqliteStore>,
     run: RunId,
     newest: Seq,
 }
 
 impl Author {
-    pub(crate) fn new(store: SqliteStore) -> Self {
+    pub(crate) fn new(store: Arc<SqliteStore>) -> Self {
         Self {
             store,
             run: RunId::new(uuid::Uuid::now_v7()),

@@ -13,7 +13,10 @@ use maestria_kernel::{
     agent::Agent,
     ledger::{UsageBy, UsageLine, UsageOf},
 };
-use maestria_server::{audit, configured_agents, doctor, gateway};
+use maestria_server::{
+    audit::{self, Wanted},
+    configured_agents, doctor, gateway,
+};
 
 impl Place {
     /// The configured agents, each with how it is started.
@@ -96,9 +99,10 @@ impl Place {
     pub(crate) async fn audited(&self, most: u32) -> Result<Vec<AuditLine>, Failure> {
         match self {
             Self::Here(here) => {
-                let mut lines = audit::entries(&audit::trail(&here.config()?.store))?;
-                let old = lines.len().saturating_sub(most as usize);
-                Ok(lines.split_off(old))
+                let trail = audit::trail(&here.config()?.store);
+                let (mut lines, _) = audit::newest(&trail, &Wanted::default(), u64::MAX, most as usize)?;
+                lines.reverse();
+                Ok(lines)
             }
             Self::There(client) => {
                 let query = AuditQuery {

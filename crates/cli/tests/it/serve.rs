@@ -1,6 +1,7 @@
 //! The server as a process: what is refused and how, runs followed and decided through it, a kill.
 
 mod access;
+mod again;
 mod elsewhere;
 mod figures;
 mod follow;

@@ -143,3 +143,39 @@ fn a_crash_between_trail_and_head_loses_nothing() {
     audit.append(&[record(11)], 11).unwrap();
     assert_eq!(audit.verify().unwrap().entries, 7);
 }
+
+#[test]
+fn lines_are_read_from_the_end_and_from_any_of_them_on() {
+    let (_folder, audit) = trail();
+    // Longer than what is read at once, with lines across its borders.
+    for number in 10..1000 {
+        audit.append(&[record(number)], number).unwrap();
+    }
+    let mut expected = audit.lines().unwrap();
+    expected.reverse();
+    let all: Vec<(u64, String)> = audit.backwards(u64::MAX).unwrap().map(Result::unwrap).collect();
+    let lines: Vec<&String> = all.iter().map(|(_, line)| line).collect();
+    assert_eq!(lines, expected.iter().collect::<Vec<_>>());
+    for at in [0, 1, 500, all.len() - 2] {
+        let next = audit.backwards(all[at].0).unwrap().next().unwrap().unwrap();
+        assert_eq!(next, all[at + 1]);
+    }
+    assert_eq!(all.last().unwrap().0, 0);
+    assert!(audit.backwards(0).unwrap().next().is_none());
+}
+
+#[test]
+fn of_a_torn_line_and_of_no_trail_nothing_is_lost() {
+    let (folder, audit) = trail();
+    let whole = fs::read_to_string(audit.trail()).unwrap();
+    fs::write(audit.trail(), format!("{whole}{{\"entry\"")).unwrap();
+    let lines: Vec<String> = audit.backwards(u64::MAX).unwrap().map(|line| line.unwrap().1).collect();
+    assert_eq!((lines.len(), lines[0].as_str()), (6, "{\"entry\""));
+    assert!(
+        Audit::at(folder.path().join("none"))
+            .backwards(u64::MAX)
+            .unwrap()
+            .next()
+            .is_none()
+    );
+}

@@ -11,13 +11,64 @@ struct Line {
     seal: String,
 }
 
-/// The entries, oldest first, as they stand: [`check`] says whether they can be believed. One that cannot be read is there,
-/// too, and says so.
+/// Which entries are wanted.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Only of who did or decided it.
+    pub who: Option<String>,
+    /// Only what begins so.
+    pub what: Option<String>,
+    /// Only of this run, by its full id.
+    pub run: Option<String>,
+}
+
+impl Wanted {
+    fn takes(&self, line: &AuditLine) -> bool {
+        self.who.as_ref().is_none_or(|who| &line.who == who)
+            && self.what.as_ref().is_none_or(|what| line.what.starts_with(what))
+            && self.run.as_ref().is_none_or(|run| &line.run == run)
+    }
+
+    /// What stands in the text of each line that is wanted: most others need not be read.
+    fn marks(&self) -> Vec<String> {
+        let whole = |text: &Option<String>| text.as_ref().map(|text| serde_json::json!(text).to_string());
+        let begin = whole(&self.what).map(|quoted| quoted.trim_end_matches('"').to_owned());
+        [whole(&self.who), begin, whole(&self.run)]
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+}
+
+/// A page of the entries that end before a place of the trail, newest first, as they stand: [`check`] says whether they can be
+/// believed. One that cannot be read is there, too, and says so. With it the place before which the next page ends, if there
+/// is one.
 ///
 /// # Errors
 /// When the trail cannot be read.
-pub fn entries(trail: &Audit) -> std::io::Result<Vec<AuditLine>> {
-    Ok(trail.lines()?.iter().map(|line| entry(line)).collect())
+pub fn newest(
+    trail: &Audit,
+    wanted: &Wanted,
+    before: u64,
+    most: usize,
+) -> std::io::Result<(Vec<AuditLine>, Option<u64>)> {
+    let marks = wanted.marks();
+    let (mut items, mut last) = (Vec::new(), before);
+    for line in trail.backwards(before)? {
+        let (place, line) = line?;
+        if !marks.iter().all(|mark| line.contains(mark)) {
+            continue;
+        }
+        let line = entry(&line);
+        if wanted.takes(&line) {
+            if items.len() == most {
+                return Ok((items, Some(last)));
+            }
+            items.push(line);
+            last = place;
+        }
+    }
+    Ok((items, None))
 }
 
 fn entry(line: &str) -> AuditLine {

@@ -7,9 +7,9 @@ use super::{
     reply::{self, Answer},
     runs::{behind, cursor, find},
 };
-use crate::audit;
+use crate::audit::{self, Wanted};
 use axum::http::{HeaderMap, StatusCode};
-use maestria_api::{Page, audit::AuditLine, problem::Code};
+use maestria_api::{Page, problem::Code};
 use maestria_sandbox::audit::Audit;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -41,29 +41,21 @@ pub(super) async fn list(shared: State, headers: HeaderMap, Args(mut filter): Ar
     let before = given.map(|given| behind(&filter, &given)).transpose()?;
     let before = before.map(|place| {
         place
-            .parse::<usize>()
+            .parse::<u64>()
             .map_err(|_| Refusal::new(Code::BadCursor, "the cursor is of another list"))
     });
-    let before = before.transpose()?.unwrap_or(usize::MAX);
-    let run = match &filter.run {
-        Some(given) => Some(find(&shared, given).await?.to_string()),
-        None => None,
+    let before = before.transpose()?.unwrap_or(u64::MAX);
+    let wanted = Wanted {
+        who: filter.who.clone(),
+        what: filter.what.clone(),
+        run: match &filter.run {
+            Some(given) => Some(find(&shared, given).await?.to_string()),
+            None => None,
+        },
     };
-    let lines = read(&shared, |trail| audit::entries(&trail)).await??;
-    let fits = |line: &AuditLine| {
-        filter.who.as_ref().is_none_or(|who| &line.who == who)
-            && filter.what.as_ref().is_none_or(|what| line.what.starts_with(what))
-            && run.as_ref().is_none_or(|run| &line.run == run)
-    };
-    // Places in the trail, which only grows: what is added meanwhile moves nothing.
-    let mut fitting = lines.into_iter().enumerate().rev();
-    let mut wanted = fitting.by_ref().filter(|(place, line)| *place < before && fits(line));
-    let (mut items, mut last) = (Vec::new(), 0);
-    for (place, line) in wanted.by_ref().take(most) {
-        last = place;
-        items.push(line);
-    }
-    let next = wanted.next().map(|_| cursor(&filter, &last.to_string()));
+    let page = read(&shared, move |trail| audit::newest(&trail, &wanted, before, most)).await?;
+    let (items, place) = page?;
+    let next = place.map(|place| cursor(&filter, &place.to_string()));
     reply::json(&headers, &Page { items, next })
 }
 

@@ -19,9 +19,10 @@ use maestria_api::{
     decision::{Decide, DecisionLine},
     problem::Code,
 };
-use maestria_kernel::{Command, DecisionId, RunId, decision::Decision};
+use maestria_kernel::{Command, DecisionId, RunId, decision::Decision, port::Asked};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 #[derive(Debug, Default, Deserialize, Hash, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -43,44 +44,84 @@ pub(super) struct Filter {
 pub(super) async fn list(shared: State, headers: HeaderMap, Args(mut filter): Args<Filter>) -> Answer {
     let most = limit(filter.limit, 50, 200)?;
     let state = filter.state.clone().unwrap_or_else(|| "open".to_owned());
-    let wanted: fn(&Decision) -> bool = match state.as_str() {
-        "open" => |d| d.is_open(),
-        "answered" => |d| !d.is_open(),
-        "all" => |_| true,
+    let closed = match state.as_str() {
+        "open" => Some(false),
+        "answered" => Some(true),
+        "all" => None,
         other => {
             let what = format!("`state` is `{other}`; it is open, answered or all");
             return Err(Refusal::new(Code::BadValue, what).field("state"));
         }
     };
     let given = filter.cursor.take();
-    let after = given.map(|given| behind(&filter, &given)).transpose()?;
-    let runs = match &filter.run {
-        Some(given) => vec![find(&shared, given).await?],
+    let after = given.map(|given| place(&behind(&filter, &given)?)).transpose()?;
+    let mut places = match &filter.run {
+        Some(given) => of_run(&shared, find(&shared, given).await?, closed, after).await?,
         None => {
-            let rows = shared.app.engine.store().runs().await?;
-            let may = rows.into_iter().filter(|row| state != "open" || row.decisions > 0);
-            may.map(|row| row.id).collect()
+            let one_more = u32::try_from(most + 1).unwrap_or(u32::MAX);
+            shared.app.engine.store().asked(closed, after, one_more).await?
         }
     };
-    let mut lines = Vec::new();
-    for id in runs {
-        if let Some(view) = shared.views.get(id).await? {
-            let fitting = view.run.decisions.iter().filter(|d| wanted(d));
-            lines.extend(fitting.map(|decision| line(&shared, &view, decision)));
+    let more = places.len() > most;
+    places.truncate(most);
+    let next = places
+        .last()
+        .filter(|_| more)
+        .map(|last| cursor(&filter, &written(last)));
+    let mut items = Vec::new();
+    for place in places {
+        if let Some(view) = shared.views.get(place.run).await?
+            && let Some(decision) = view.run.decision(place.decision)
+        {
+            items.push(line(&shared, &view, decision));
         }
     }
-    lines.sort_by_key(|line| match &line.decision.answer {
-        None => (0, line.decision.expires_at.0),
-        Some(answer) => (1, -answer.at.0),
-    });
-    let begin = after
-        .and_then(|last| lines.iter().position(|line| line.decision.id.to_string() == last))
-        .map_or(0, |place| place + 1);
-    let more = lines.len() > begin + most;
-    let items: Vec<DecisionLine> = lines.into_iter().skip(begin).take(most).collect();
-    let last = items.last().filter(|_| more);
-    let next = last.map(|line| cursor(&filter, &line.decision.id.to_string()));
     reply::json(&headers, &Page { items, next })
+}
+
+/// The places of a run's own decisions.
+async fn of_run(
+    shared: &Shared,
+    run: RunId,
+    closed: Option<bool>,
+    after: Option<Asked>,
+) -> Result<Vec<Asked>, Refusal> {
+    let Some(view) = shared.views.get(run).await? else {
+        return Ok(Vec::new());
+    };
+    let place = |decision: &Decision| match &decision.answer {
+        None => Asked::waits(run, decision),
+        Some(answer) => Asked::ended(run, decision.id, answer.at),
+    };
+    let all: BTreeSet<Asked> = view.run.decisions.iter().map(place).collect();
+    let wanted =
+        |one: &Asked| closed.is_none_or(|closed| closed == one.closed) && after.is_none_or(|after| after < *one);
+    Ok(all.into_iter().filter(wanted).collect())
+}
+
+/// A place as cursors have it.
+fn written(place: &Asked) -> String {
+    format!(
+        "{}.{}.{}.{}",
+        u8::from(place.closed),
+        place.place,
+        place.decision,
+        place.run
+    )
+}
+
+fn place(written: &str) -> Result<Asked, Refusal> {
+    let parts: Vec<&str> = written.split('.').collect();
+    let read = |[closed, place, decision, run]: [&str; 4]| {
+        Some(Asked {
+            closed: closed == "1",
+            place: place.parse().ok()?,
+            decision: decision.parse().ok()?,
+            run: run.parse().ok()?,
+        })
+    };
+    let place = <[&str; 4]>::try_from(parts).ok().and_then(read);
+    place.ok_or_else(|| Refusal::new(Code::BadCursor, "the cursor is of another list").field("cursor"))
 }
 
 fn line(shared: &Shared, view: &View, decision: &Decision) -> DecisionLine {
@@ -100,15 +141,11 @@ fn line(shared: &Shared, view: &View, decision: &Decision) -> DecisionLine {
 
 /// The run that asks a decision, and the decision as it is now.
 async fn seek(shared: &Shared, id: DecisionId) -> Result<(RunId, DecisionLine), Refusal> {
-    let mut rows = shared.app.engine.store().runs().await?;
-    // Runs that wait for somebody come first: it is mostly one of them.
-    rows.sort_by_key(|row| row.decisions == 0);
-    for row in rows {
-        if let Some(view) = shared.views.get(row.id).await?
-            && let Some(decision) = view.run.decision(id)
-        {
-            return Ok((row.id, line(shared, &view, decision)));
-        }
+    if let Some(run) = shared.app.engine.store().asker(id).await?
+        && let Some(view) = shared.views.get(run).await?
+        && let Some(decision) = view.run.decision(id)
+    {
+        return Ok((run, line(shared, &view, decision)));
     }
     Err(
         Refusal::new(Code::UnknownDecision, format!("there is no decision {id}"))

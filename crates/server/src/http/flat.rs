@@ -97,7 +97,7 @@ pub(super) struct Wish {
     budget: Option<f64>,
 }
 
-async fn submit(shared: &Shared, by: String, wish: Wish) -> Result<RunId, Refusal> {
+async fn submit(shared: &Shared, by: String, key: runs::Key, wish: Wish) -> Result<RunId, Refusal> {
     let submission = Submission {
         text: wish.requirement,
         target: wish.target,
@@ -106,11 +106,16 @@ async fn submit(shared: &Shared, by: String, wish: Wish) -> Result<RunId, Refusa
         agents: wish.agents,
         budget: wish.budget.map(|dollars| Cost((dollars * 1e6) as i64)),
     };
-    Ok(runs::begin(shared, by, submission).await?.id)
+    Ok(runs::begin(shared, by, key, submission).await?.id)
 }
 
-pub(super) async fn require(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
-    let id = submit(&shared, caller.name, wish).await?;
+pub(super) async fn require(
+    shared: State,
+    Extension(caller): Extension<Caller>,
+    key: runs::Key,
+    Body(wish): Body<Wish>,
+) -> Answer {
+    let id = submit(&shared, caller.name, key, wish).await?;
     reply::done(StatusCode::CREATED, &json!({"id": id, "status": "submitted"}))
 }
 
@@ -228,8 +233,13 @@ pub(super) async fn operation(shared: State, headers: HeaderMap, Path(id): Path<
 }
 
 /// Runs an operation to its end, or until a person must decide.
-pub(super) async fn operate(shared: State, Extension(caller): Extension<Caller>, Body(wish): Body<Wish>) -> Answer {
-    let id = submit(&shared, caller.name, wish).await?;
+pub(super) async fn operate(
+    shared: State,
+    Extension(caller): Extension<Caller>,
+    key: runs::Key,
+    Body(wish): Body<Wish>,
+) -> Answer {
+    let id = submit(&shared, caller.name, key, wish).await?;
     let wanted = Wanted {
         runs: vec![id],
         kinds: vec!["run.transitioned".to_owned()],

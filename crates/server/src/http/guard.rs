@@ -1,29 +1,19 @@
 //! What every request meets before and after its handler: whether it is meant for us, who asks, whether it came before;
 //! and what is said when it was refused.
 
-use super::{
-    Shared, State,
-    access::Caller,
-    ask::{readable, text},
-    cors,
-    problem::Refusal,
-    site::Site,
-};
+use super::{Shared, State, access::Caller, ask::text, cors, problem::Refusal, repeats, site::Site};
 use axum::{
     body::{Body, Bytes},
     extract::Request,
-    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Method, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use maestria_api::{meta::Role, problem::Code};
-use maestria_kernel::At;
-use ring::digest::{SHA256, digest};
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tracing::Instrument as _;
@@ -36,10 +26,6 @@ const LONGEST_READ: usize = 64 << 20;
 
 /// How long a body may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// How long an answer is kept for repeats, and how many.
-const REPEATS: Duration = Duration::from_secs(24 * 3600);
-const MOST_REPEATS: usize = 4096;
 
 /// Lets a request through, or says why not.
 pub(super) async fn guard(shared: State, request: Request, next: Next) -> Response {
@@ -117,15 +103,22 @@ async fn admit(shared: &Arc<Shared>, request: Request, next: Next) -> Result<Res
         }
         _ => None,
     };
-    let name = caller.as_ref().map(|caller| caller.name.clone()).unwrap_or_default();
+    let bytes = match parts.method {
+        Method::POST => Some(whole(body).await?),
+        _ => None,
+    };
+    let key = match &bytes {
+        Some(bytes) => repeats::key(caller.as_ref(), &parts, bytes)?,
+        None => None,
+    };
     if let Some(caller) = caller {
         parts.extensions.insert(caller);
     }
-    if parts.method != Method::POST {
-        return Ok(next.run(Request::from_parts(parts, Body::empty())).await);
+    let request = Request::from_parts(parts, bytes.map_or_else(Body::empty, Body::from));
+    match key {
+        Some(key) => repeats::once(&shared.repeats, key, request, next).await,
+        None => Ok(next.run(request).await),
     }
-    let bytes = whole(body).await?;
-    once(shared, &name, parts, bytes, next).await
 }
 
 /// The place that a path names, if it takes a credential. Everything does but health, the exchange of a code and the
@@ -231,79 +224,6 @@ async fn whole(body: Body) -> Result<Bytes, Refusal> {
         Ok(read) => read,
         Err(_) => Err(Refusal::new(Code::BadJson, "the body does not come")),
     }
-}
-
-/// Answers to requests that may come again.
-#[derive(Debug, Default)]
-pub(crate) struct Repeats(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Kept>>>>);
-
-#[derive(Debug)]
-struct Kept {
-    until: At,
-    request: Vec<u8>,
-    answer: Option<(StatusCode, HeaderMap, Bytes)>,
-}
-
-impl Repeats {
-    /// The place of a key; whoever comes second waits there for the first.
-    fn place(&self, key: String, request: &[u8], now: At) -> Arc<tokio::sync::Mutex<Kept>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= MOST_REPEATS {
-            kept.retain(|_, place| place.try_lock().map_or(true, |kept| kept.until > now));
-        }
-        if kept.len() >= MOST_REPEATS {
-            kept.clear();
-        }
-        let fresh = || {
-            Arc::new(tokio::sync::Mutex::new(Kept {
-                until: now.after(REPEATS),
-                request: request.to_vec(),
-                answer: None,
-            }))
-        };
-        kept.entry(key).or_insert_with(fresh).clone()
-    }
-}
-
-/// Does a `POST` once for each idempotency key.
-async fn once(shared: &Shared, caller: &str, parts: Parts, bytes: Bytes, next: Next) -> Result<Response, Refusal> {
-    let Some(key) = readable(&parts.headers, "idempotency-key")?.map(str::to_owned) else {
-        return Ok(next.run(Request::from_parts(parts, Body::from(bytes))).await);
-    };
-    if key.is_empty() || key.len() > 128 || !key.bytes().all(|b| b.is_ascii_graphic()) {
-        let what = "`idempotency-key` is 1 to 128 visible ASCII characters";
-        return Err(Refusal::new(Code::BadValue, what).field("idempotency-key"));
-    }
-    let what = [parts.uri.to_string().as_bytes(), b"\n", &bytes].concat();
-    let request = digest(&SHA256, &what);
-    let place = shared
-        .repeats
-        .place(format!("{caller} {key}"), request.as_ref(), crate::now());
-    let mut kept = place.lock().await;
-    if kept.request != request.as_ref() {
-        return Err(Refusal::new(
-            Code::KeyReused,
-            "this key came with another request before",
-        ));
-    }
-    if let Some((status, headers, body)) = kept.answer.clone() {
-        let mut response = Response::new(Body::from(body));
-        *response.status_mut() = status;
-        *response.headers_mut() = headers;
-        return Ok(response);
-    }
-    let response = next.run(Request::from_parts(parts, Body::from(bytes))).await;
-    // What failed may be tried again, and what is a secret is kept nowhere.
-    let is_secret = response.headers().get(header::CACHE_CONTROL) == Some(&HeaderValue::from_static("no-store"));
-    if is_secret || !response.status().is_success() {
-        return Ok(response);
-    }
-    let (head, body) = response.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX)
-        .await
-        .map_err(|e| Refusal::new(Code::Internal, e.to_string()))?;
-    kept.answer = Some((head.status, head.headers.clone(), body.clone()));
-    Ok(Response::from_parts(head, Body::from(body)))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::{
     access::Caller,
     ask::{Args, Body, limit, words},
     problem::Refusal,
+    repeats,
     reply::{self, Answer},
     shown::{self, List, QUEUED, Shown, state_word},
 };
@@ -19,8 +20,13 @@ use maestria_api::{
     problem::Code,
     run::{Because, Nothing, Rerun, RunLine, Runs, Submission, Tell},
 };
+use maestria_engine::EngineError;
 use maestria_kernel::{
-    AgentName, At, Command, Run, RunId, TaskId, TaskKey, message::Message, port::RunRow, request, state::RunState,
+    AgentName, At, Command, Run, RunId, TaskId, TaskKey,
+    message::Message,
+    port::{Once, RunRow, Sent, StoreError},
+    request::{self, Request},
+    state::RunState,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -310,9 +316,10 @@ const DIFF: &str = "text/x-diff; charset=utf-8";
 pub(super) async fn submit(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Body(submission): Body<Submission>,
 ) -> Answer {
-    let run = begin(&shared, caller.name, submission).await?;
+    let run = begin(&shared, caller.name, key, submission).await?;
     let id = run.id;
     let line = Shown::new(&run).line(shared.host.standing(id));
     let mut response = reply::done(StatusCode::CREATED, &line)?;
@@ -322,8 +329,40 @@ pub(super) async fn submit(
     Ok(response)
 }
 
-/// Stores a new run and begins to drive it.
-pub(super) async fn begin(shared: &Shared, by: String, submission: Submission) -> Result<Run, Refusal> {
+/// The key of a submission.
+pub(super) type Key = Option<Extension<Once>>;
+
+/// Stores a new run and begins to drive it; of a submission that came before it is the run that this became.
+pub(super) async fn begin(shared: &Shared, by: String, key: Key, submission: Submission) -> Result<Run, Refusal> {
+    let once = key.map(|Extension(once)| once);
+    if let Some(once) = &once {
+        let sent = shared.app.engine.store().sent(once.key.clone(), crate::now()).await?;
+        if let Some(sent) = sent {
+            return became(shared, once, sent).await;
+        }
+    }
+    let request = accept(shared, by, submission).await?;
+    match (shared.app.engine.enlist(request, once.clone()).await, once) {
+        (Ok(run), _) => {
+            shared.host.enlist(run.id);
+            Ok(run)
+        }
+        (Err(EngineError::Store(StoreError::Repeated(sent))), Some(once)) => became(shared, &once, sent).await,
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+/// The run that an earlier submission under the key became, if it was the same.
+async fn became(shared: &Shared, once: &Once, sent: Sent) -> Result<Run, Refusal> {
+    if sent.request != once.request {
+        return Err(repeats::reused());
+    }
+    let view = shared.views.get(sent.run).await?.ok_or_else(|| unknown(sent.run))?;
+    Ok(view.run.clone())
+}
+
+/// What is asked of the engine, if the submission can be taken now.
+async fn accept(shared: &Shared, by: String, submission: Submission) -> Result<Request, Refusal> {
     if !shared.host.takes_runs() {
         let what = "this server goes with the run it stands beside and drives no other";
         return Err(Refusal::new(Code::WrongState, what).hint("`maestria serve` starts one that stays"));
@@ -354,12 +393,10 @@ pub(super) async fn begin(shared: &Shared, by: String, submission: Submission) -
     };
     let request = shared.app.request(wish).map_err(app_refusal)?;
     if shared.app.config.day_budget.is_some() {
-        let spent = shared.rows.read(|kept| kept.spent_today(crate::now())).await?;
+        let spent = shared.rows.read_lately(|kept| kept.spent_today(crate::now())).await?;
         shared.app.check_spent(spent).map_err(app_refusal)?;
     }
-    let run = shared.app.engine.enlist(request).await?;
-    shared.host.drive(run.id);
-    Ok(run)
+    Ok(request)
 }
 
 /// What the product says no to, as the API does.

@@ -193,7 +193,7 @@ impl Server {
             access: Access::open(&app.config)?,
             pace: super::access::pace::Pace::new(app.config.requests_per_second),
             lines: Arc::new(Semaphore::new(MOST_LINES)),
-            repeats: super::guard::Repeats::default(),
+            repeats: super::repeats::Repeats::default(),
             app,
             sources,
             site,
@@ -315,10 +315,14 @@ async fn welcome(socket: TcpStream, terms: Option<Terms>, router: Router, stoppe
     let _ = socket.set_nodelay(true);
     match terms {
         None => serve(socket, router, stopped).await,
+        // In a place of its own: otherwise connections without it would take as much memory.
         Some(terms) => {
-            if let Some(stream) = terms.agree(socket).await {
-                serve(stream, router, stopped).await;
-            }
+            let secured = async move {
+                if let Some(stream) = terms.agree(socket).await {
+                    serve(stream, router, stopped).await;
+                }
+            };
+            Box::pin(secured).await;
         }
     }
 }
@@ -327,13 +331,14 @@ async fn serve<S>(stream: S, router: Router, mut stopped: watch::Receiver<bool>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let connection = hyper::server::conn::http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
-        .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
-        .with_upgrades();
-    tokio::pin!(connection);
+    let mut connection = std::pin::pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(PATIENCE)
+            .max_buf_size(64 << 10)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .with_upgrades()
+    );
     let stopping = async {
         // An error means that the server is gone, which is as good.
         drop(stopped.wait_for(|stopped| *stopped).await);

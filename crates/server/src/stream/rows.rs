@@ -11,21 +11,32 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Mutex;
 
 /// The day of the day's budget.
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
+/// How long a moment ago is.
+const LATELY: Duration = Duration::from_millis(100);
+
 /// All rows.
 pub(crate) struct Rows {
     store: Arc<dyn Store>,
     /// How many have asked so far.
     asked: AtomicU64,
-    /// How many of them the last look has served: all who had asked when it began.
-    served: Mutex<u64>,
+    looks: Mutex<Looks>,
     kept: RwLock<Kept>,
+}
+
+/// The looks at the store so far.
+#[derive(Debug, Default)]
+struct Looks {
+    /// How many who have asked the last look has served: all who had asked when it began.
+    served: u64,
+    /// When it began.
+    last: Option<Instant>,
 }
 
 impl std::fmt::Debug for Rows {
@@ -39,7 +50,7 @@ impl Rows {
         Self {
             store,
             asked: AtomicU64::new(0),
-            served: Mutex::new(0),
+            looks: Mutex::default(),
             kept: RwLock::default(),
         }
     }
@@ -52,21 +63,43 @@ impl Rows {
     pub(crate) async fn read<T>(&self, read: impl FnOnce(&Kept) -> T) -> Result<T, StoreError> {
         let place = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         {
-            let mut served = self.served.lock().await;
-            if *served < place {
-                let all = self.asked.load(Ordering::SeqCst);
-                let known = self.known(|kept| kept.number);
-                let (number, rows) = self.store.changed(known).await?;
-                if number > known {
-                    self.kept
-                        .write()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .take(number, rows);
-                }
-                *served = all;
+            let mut looks = self.looks.lock().await;
+            if looks.served < place {
+                self.look(&mut looks).await?;
             }
         }
         Ok(self.known(read))
+    }
+
+    /// Reads what was stored a moment ago, for who asks too often for a look at the store each time.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) async fn read_lately<T>(&self, read: impl FnOnce(&Kept) -> T) -> Result<T, StoreError> {
+        {
+            let mut looks = self.looks.lock().await;
+            if looks.last.is_none_or(|last| last.elapsed() > LATELY) {
+                self.look(&mut looks).await?;
+            }
+        }
+        Ok(self.known(read))
+    }
+
+    async fn look(&self, looks: &mut Looks) -> Result<(), StoreError> {
+        let (all, begun) = (self.asked.load(Ordering::SeqCst), Instant::now());
+        let known = self.known(|kept| kept.number);
+        let (number, rows) = self.store.changed(known).await?;
+        if number > known {
+            self.kept
+                .write()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(number, rows);
+        }
+        *looks = Looks {
+            served: all,
+            last: Some(begun),
+        };
+        Ok(())
     }
 
     /// The number of the newest event.

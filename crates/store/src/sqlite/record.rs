@@ -1,11 +1,15 @@
 //! What is written, and how one request is recorded within the group's transaction.
 
+use super::asked;
 use crate::order;
 use maestria_kernel::{
     Command, EffectId, RunId, Seq,
-    port::{Batch, RunRow, StoreError},
+    port::{Asked, Batch, Once, RunRow, Sent, StoreError},
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
+
+/// Keys that have ended go a few at a time, with each new one.
+const SWEPT: u32 = 8;
 
 /// A request, encoded.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(super) struct Commit {
     owed: Vec<(EffectId, String)>,
     settled: Vec<EffectId>,
     row: Option<RunRow>,
+    once: Option<Once>,
+    asked: Vec<Asked>,
 }
 
 #[derive(Debug)]
@@ -74,10 +80,12 @@ impl Write {
         Ok(Self::Commit(Box::new(Commit {
             run: run.to_string(),
             after: batch.after,
+            asked: asked::said(run, &batch.events),
             events: batch.events.into_iter().map(line).collect::<serde_json::Result<_>>()?,
             owed: owed.collect::<serde_json::Result<_>>()?,
             settled: batch.settled,
             row: batch.row,
+            once: batch.once,
         })))
     }
 
@@ -115,7 +123,8 @@ impl Write {
 
 impl Commit {
     fn record(&self, connection: &Connection) -> Result<(), Failure> {
-        self.check(connection)?;
+        self.check_order(connection)?;
+        self.check_key(connection)?;
         let run = &self.run;
         let mut insert = connection
             .prepare_cached("INSERT INTO events (run, seq, kind, version, at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
@@ -150,16 +159,34 @@ impl Commit {
         if let Some(row) = &self.row {
             keep_row(connection, run, row)?;
         }
+        asked::keep(connection, &self.asked)?;
+        if let Some(once) = &self.once {
+            keep_key(connection, run, once, self.at())?;
+        }
         Ok(())
     }
 
     /// The batch must follow the newest event, and its events each other.
-    fn check(&self, connection: &Connection) -> Result<(), Failure> {
+    fn check_order(&self, connection: &Connection) -> Result<(), Failure> {
         let newest: i64 = connection
             .prepare_cached("SELECT coalesce(max(seq), 0) FROM events WHERE run = ?1")?
             .query_row([&self.run], |row| row.get(0))?;
         let newest = Seq(natural(newest));
         order::check(self.after, newest, self.events.iter().map(|line| line.seq)).map_err(Failure::Refused)
+    }
+
+    /// The key must stand for nothing yet.
+    fn check_key(&self, connection: &Connection) -> Result<(), Failure> {
+        let Some(once) = &self.once else { return Ok(()) };
+        match sent(connection, &once.key, self.at())? {
+            Some(sent) => Err(Failure::Refused(StoreError::Repeated(sent))),
+            None => Ok(()),
+        }
+    }
+
+    /// When the newest of its events happened.
+    fn at(&self) -> i64 {
+        self.events.last().map_or(0, |line| line.at)
     }
 }
 
@@ -188,6 +215,30 @@ fn keep_row(connection: &Connection, run: &str, row: &RunRow) -> rusqlite::Resul
             row.created_at.0,
             row.updated_at.0,
         ])
+}
+
+fn keep_key(connection: &Connection, run: &str, once: &Once, now: i64) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM sent WHERE key IN (SELECT key FROM sent WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+        )?
+        .execute(params![now, SWEPT])?;
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO sent (key, request, run, until) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![once.key, once.request, run, once.until.0])
+}
+
+/// What a key stands for at a moment.
+pub(super) fn sent(connection: &Connection, key: &str, now: i64) -> rusqlite::Result<Option<Sent>> {
+    connection
+        .prepare_cached("SELECT request, run FROM sent WHERE key = ?1 AND until > ?2")?
+        .query_row(params![key, now], |row| {
+            Ok(Sent {
+                request: row.get(0)?,
+                run: asked::id(row, 1)?,
+            })
+        })
+        .optional()
 }
 
 fn post(connection: &Connection, run: &str, body: &str) -> rusqlite::Result<u64> {

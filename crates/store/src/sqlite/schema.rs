@@ -7,6 +7,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0002_ledger.sql"),
     include_str!("../../migrations/sqlite/0003_feed.sql"),
     include_str!("../../migrations/sqlite/0004_tables.sql"),
+    include_str!("../../migrations/sqlite/0005_sent.sql"),
+    include_str!("../../migrations/sqlite/0006_asked.sql"),
+    include_str!("../../migrations/sqlite/0007_calls.sql"),
 ];
 
 /// The newest schema this program knows.

@@ -1,13 +1,14 @@
 //! What is read, and how rows become values of the kernel again.
 
 use super::{
+    asked,
     location::Location,
-    record::{natural, whole},
+    record::{self, natural, whole},
 };
 use maestria_kernel::{
-    At, Cost, Effect, EffectId, RunId, Seq, Tokens, Usage,
+    At, Cost, DecisionId, Effect, EffectId, RunId, Seq, Tokens, Usage,
     event::{self, Event, Unreadable},
-    port::{Numbered, Posted, RunRow, StoreError, Stored},
+    port::{Asked, Numbered, Posted, RunRow, Sent, StoreError, Stored},
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::de::DeserializeOwned;
@@ -156,6 +157,23 @@ impl View {
                 Err(e) => Ok(Err(e)),
             }
         })
+    }
+
+    pub(super) fn sent(&self, key: &str, now: At) -> Result<Option<Sent>, StoreError> {
+        record::sent(&self.connection, key, now.0).map_err(|e| self.location.fault(&e))
+    }
+
+    pub(super) fn asked(
+        &self,
+        closed: Option<bool>,
+        after: Option<Asked>,
+        limit: u32,
+    ) -> Result<Vec<Asked>, StoreError> {
+        asked::list(&self.connection, closed, after, limit).map_err(|e| self.location.fault(&e))
+    }
+
+    pub(super) fn asker(&self, decision: DecisionId) -> Result<Option<RunId>, StoreError> {
+        asked::asker(&self.connection, decision).map_err(|e| self.location.fault(&e))
     }
 
     pub(super) fn inbox(&self, run: RunId) -> Result<Vec<Posted>, StoreError> {

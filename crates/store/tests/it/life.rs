@@ -1,7 +1,10 @@
 //! A store's life: made private, opened by several, closed, and bounded in what it takes.
 
 use crate::scene::{go_to, place, whole_steps};
-use maestria_kernel::port::{Store as _, StoreError};
+use maestria_kernel::{
+    At,
+    port::{Batch, Once, Sent, Store as _, StoreError},
+};
 use maestria_store::SqliteStore;
 use maestria_testkit::store::{batch, log_of, run, said};
 use std::{os::unix::fs::PermissionsExt as _, sync::Arc};
@@ -74,6 +77,55 @@ async fn closing_keeps_what_was_asked_before_and_takes_nothing_after() {
     }
 }
 
+#[tokio::test]
+async fn the_key_of_a_submission_outlives_its_process() {
+    let (_folder, path) = place();
+    let once = Once {
+        key: "a".to_owned(),
+        request: "what".to_owned(),
+        until: At(i64::MAX),
+    };
+    let submission = || Batch {
+        once: Some(once.clone()),
+        ..batch(0, [said("first")])
+    };
+    let store = SqliteStore::open(&path).unwrap();
+    store.commit(run(1), submission()).await.unwrap();
+    store.close().await;
+    let again = SqliteStore::open(&path).unwrap();
+    let sent = Sent {
+        request: "what".to_owned(),
+        run: run(1),
+    };
+    assert_eq!(
+        again.commit(run(2), submission()).await,
+        Err(StoreError::Repeated(sent.clone()))
+    );
+    assert_eq!(again.sent("a".to_owned(), At(0)).await, Ok(Some(sent)));
+}
+
+/// Keys that have ended do not pile up.
+#[tokio::test]
+async fn keys_that_have_ended_are_swept() {
+    let (_folder, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    for number in 0..100 {
+        let mut batch = batch(0, [said("first")]);
+        batch.once = Some(Once {
+            key: number.to_string(),
+            request: String::new(),
+            until: batch.events[0].at,
+        });
+        store.commit(run(number), batch).await.unwrap();
+    }
+    store.close().await;
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let left: u32 = connection
+        .query_row("SELECT count(*) FROM sent", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 1, "the newest, which nothing came after");
+}
+
 /// A request beyond all measure is refused alone.
 #[tokio::test]
 async fn what_is_too_large_is_refused_alone() {
@@ -106,7 +158,7 @@ async fn events_of_an_older_schema_join_the_feed() {
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection
         .execute_batch(
-            "DROP TABLE feed; DROP VIEW agents; DROP VIEW violations; DROP VIEW decisions; DROP VIEW reviews;
+            "DROP INDEX events_own_calls; DROP TABLE asked; DROP TABLE sent; DROP TABLE feed; DROP VIEW agents; DROP VIEW violations; DROP VIEW decisions; DROP VIEW reviews;
              DROP VIEW model_metrics; DROP VIEW model_usage; DROP VIEW workflows; DROP VIEW tasks;
              ALTER TABLE gateway_calls DROP COLUMN trace; ALTER TABLE gateway_calls DROP COLUMN waited_millis;
              ALTER TABLE gateway_calls DROP COLUMN finish; ALTER TABLE gateway_calls DROP COLUMN operation;

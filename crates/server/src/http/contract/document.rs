@@ -128,7 +128,8 @@ fn path_parameter(name: &str) -> (&'static str, Value) {
 fn header(name: &str) -> (&'static str, Value) {
     match name {
         "idempotency-key" => (
-            "For 24 hours the first answer is given again.",
+            "For 24 hours the same again is done once: a submission is the run that it became, whatever happens to the server; of \
+             other actions the first answer is given again as long as it runs.",
             json!({"type": "string", "pattern": "^[!-~]{1,128}$"}),
         ),
         "last-event-id" => (

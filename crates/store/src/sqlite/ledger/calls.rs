@@ -6,6 +6,7 @@ use maestria_kernel::{
     ledger::{CallRow, UsageBy, UsageLine, UsageOf},
 };
 use rusqlite::{Connection, Row, params};
+use std::collections::HashMap;
 
 pub(super) fn insert(connection: &Connection, calls: &[CallRow]) -> rusqlite::Result<()> {
     let mut insert = connection.prepare_cached(
@@ -113,7 +114,7 @@ fn call_row(row: &Row<'_>) -> rusqlite::Result<CallRow> {
 }
 
 /// All calls of the books, and those that only the logs of runs know: of agents that do not use the gateway. The project
-/// of those is the last part of their run's target.
+/// of those is the last part of their run's target. An index holds their events, so no others are looked at.
 const CALLS: &str = "
     WITH calls AS (
         SELECT at, coalesce(run, '') AS run, coalesce(task, '') AS task, coalesce(agent, '') AS agent, client,
@@ -121,18 +122,18 @@ const CALLS: &str = "
                input, cached, output, cost, millis, outcome, code
         FROM gateway_calls WHERE at >= ?1 AND (?2 IS NULL OR run = ?2)
         UNION ALL
-        SELECT c.at, c.run, coalesce(c.task, ''),
+        SELECT c.at, c.run, coalesce(c.body ->> '$.task', ''),
                coalesce((SELECT d.body ->> '$.agent' FROM events d
                          WHERE d.run = c.run AND d.kind = 'task.dispatched' AND d.seq < c.seq
-                               AND d.body ->> '$.task' = c.task
+                               AND d.body ->> '$.task' = c.body ->> '$.task'
                          ORDER BY d.seq DESC LIMIT 1), ''),
                'run',
                coalesce((SELECT substr(r.target, 1 + length(rtrim(r.target, replace(r.target, '/', ''))))
                          FROM runs r WHERE r.id = c.run), ''),
-               c.model, c.input, c.cached, c.output, c.cost, c.millis, 'ok', ''
-        FROM model_calls c
-        WHERE c.at >= ?1 AND (?2 IS NULL OR c.run = ?2)
-              AND (SELECT e.body ->> '$.request' FROM events e WHERE e.run = c.run AND e.seq = c.seq) IS NULL)";
+               c.body ->> '$.model', c.body ->> '$.usage.input', c.body ->> '$.usage.cached', c.body ->> '$.usage.output',
+               c.body ->> '$.usage.cost', c.body ->> '$.millis', 'ok', ''
+        FROM events c
+        WHERE c.kind = 'model.called' AND c.body ->> '$.request' IS NULL AND c.at >= ?1 AND (?2 IS NULL OR c.run = ?2))";
 
 const fn group(by: UsageBy) -> &'static str {
     match by {
@@ -147,29 +148,39 @@ const fn group(by: UsageBy) -> &'static str {
     }
 }
 
-/// The group is one of the texts above, never a caller's.
+/// The group is one of the texts above, never a caller's. The calls are read in whatever order they stand: to sort them takes
+/// longer than all the rest.
 pub(super) fn usage(connection: &Connection, by: UsageBy, of: &UsageOf) -> rusqlite::Result<Vec<UsageLine>> {
     let group = group(by);
     let mut select = connection.prepare(&format!(
-        "{CALLS} SELECT {group}, millis, outcome <> 'ok', input, cached, output, cost, code LIKE 'cache\\_%' ESCAPE '\\' FROM calls ORDER BY 1, 2"
+        "{CALLS} SELECT {group}, millis, outcome <> 'ok', input, cached, output, cost, code LIKE 'cache\\_%' ESCAPE '\\' FROM calls"
     ))?;
     let mut rows = select.query(params![of.since.0, of.run])?;
-    let mut lines: Vec<UsageLine> = Vec::new();
-    let mut millis: Vec<u64> = Vec::new();
+    let mut sums: HashMap<String, Sum> = HashMap::new();
     while let Some(row) = rows.next()? {
         let name = row.get_ref(0)?.as_str()?;
-        if lines.last().is_none_or(|line| line.group != name) {
-            if let Some(line) = lines.last_mut() {
-                percentiles(line, &millis);
-            }
-            millis.clear();
-            lines.push(UsageLine {
-                group: name.to_owned(),
-                ..UsageLine::default()
-            });
+        match sums.get_mut(name) {
+            Some(sum) => sum.add(row)?,
+            None => sums.entry(name.to_owned()).or_default().add(row)?,
         }
-        let Some(line) = lines.last_mut() else { continue };
-        millis.push(natural(row.get(1)?));
+    }
+    let mut lines: Vec<UsageLine> = sums.into_iter().map(|(group, sum)| sum.line(group)).collect();
+    lines.sort_by(|a, b| b.cost.cmp(&a.cost).then_with(|| a.group.cmp(&b.group)));
+    Ok(lines)
+}
+
+/// What the calls of a group add up to.
+#[derive(Default)]
+struct Sum {
+    line: UsageLine,
+    millis: Vec<u32>,
+}
+
+impl Sum {
+    fn add(&mut self, row: &Row<'_>) -> rusqlite::Result<()> {
+        let line = &mut self.line;
+        self.millis
+            .push(u32::try_from(row.get::<_, i64>(1)?.max(0)).unwrap_or(u32::MAX));
         line.calls += 1;
         line.failed += u64::from(row.get::<_, bool>(2)?);
         line.input += natural(row.get(3)?);
@@ -177,21 +188,21 @@ pub(super) fn usage(connection: &Connection, by: UsageBy, of: &UsageOf) -> rusql
         line.output += natural(row.get(5)?);
         line.cost += Cost(row.get(6)?);
         line.hits += u64::from(row.get::<_, bool>(7)?);
+        Ok(())
     }
-    if let Some(line) = lines.last_mut() {
-        percentiles(line, &millis);
-    }
-    lines.sort_by(|a, b| b.cost.cmp(&a.cost).then_with(|| a.group.cmp(&b.group)));
-    Ok(lines)
-}
 
-/// The times of a group are in order.
-fn percentiles(line: &mut UsageLine, millis: &[u64]) {
-    let at = |percent: usize| {
-        millis
-            .get((millis.len().saturating_sub(1)) * percent / 100)
-            .copied()
-            .unwrap_or(0)
-    };
-    (line.p50_millis, line.p95_millis, line.p99_millis) = (at(50), at(95), at(99));
+    fn line(mut self, group: String) -> UsageLine {
+        self.millis.sort_unstable();
+        let at = |percent: usize| {
+            let place = self.millis.len().saturating_sub(1) * percent / 100;
+            self.millis.get(place).copied().map_or(0, u64::from)
+        };
+        UsageLine {
+            group,
+            p50_millis: at(50),
+            p95_millis: at(95),
+            p99_millis: at(99),
+            ..self.line
+        }
+    }
 }
