@@ -63,19 +63,7 @@ impl Book {
         command: &Command,
         settled: Vec<EffectId>,
     ) -> Result<Result<Committed, Refused>, StoreError> {
-        let now = self.clock.now();
-        match decide(&self.run, command, now) {
-            Ok(events) => {
-                let mut draft = self.draft();
-                draft.extend(events, now);
-                self.commit(draft, settled).await.map(Ok)
-            }
-            Err(refused) => {
-                // The effect is done all the same: a report nobody waits for is not owed twice.
-                self.settle(settled).await?;
-                Ok(Err(refused))
-            }
-        }
+        self.decide(command, settled, None).await
     }
 
     /// Decides a submission and stores the run, unless its key stands for an earlier one.
@@ -84,15 +72,28 @@ impl Book {
         command: &Command,
         once: Option<Once>,
     ) -> Result<Result<Committed, Refused>, StoreError> {
+        self.decide(command, Vec::new(), once).await
+    }
+
+    async fn decide(
+        &mut self,
+        command: &Command,
+        settled: Vec<EffectId>,
+        once: Option<Once>,
+    ) -> Result<Result<Committed, Refused>, StoreError> {
         let now = self.clock.now();
         match decide(&self.run, command, now) {
             Ok(events) => {
                 let mut draft = self.draft();
                 draft.extend(events, now);
                 draft.once = once;
-                self.commit(draft, Vec::new()).await.map(Ok)
+                self.commit(draft, settled).await.map(Ok)
             }
-            Err(refused) => Ok(Err(refused)),
+            Err(refused) => {
+                // The effect is done all the same: a report nobody waits for is not owed twice.
+                self.settle(settled).await?;
+                Ok(Err(refused))
+            }
         }
     }
 

@@ -113,6 +113,17 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Where an event puts a decision of this run, if it is about one.
+    pub fn of(run: RunId, stored: &Stored) -> Option<Self> {
+        match &stored.event {
+            Event::DecisionRequested { decision } => Some(Self::waits(run, decision)),
+            Event::DecisionMade { decision, .. } | Event::DecisionWithdrawn { decision, .. } => {
+                Some(Self::ended(run, *decision, stored.at))
+            }
+            _ => None,
+        }
+    }
+
     /// The place of a decision that waits.
     pub const fn waits(run: RunId, decision: &Decision) -> Self {
         Self {

@@ -16,6 +16,19 @@ pub(crate) enum Side {
     Child,
 }
 
+/// What `capget` and `capset` are told first: the version of their sets, and whose they are.
+#[repr(C)]
+pub(crate) struct CapabilityHeader {
+    version: u32,
+    pid: c_int,
+}
+
+/// Version 3 (`linux/capability.h`: sets of 64 bits as two words each), of the caller itself.
+pub(crate) const CAPABILITIES: CapabilityHeader = CapabilityHeader {
+    version: 0x2008_0522,
+    pid: 0,
+};
+
 pub(crate) fn errno() -> Errno {
     // SAFETY: returns the address of this thread's errno, always valid.
     unsafe { *libc::__errno_location() }

@@ -219,6 +219,7 @@ fn is_worth_an_entry(event: &Event) -> bool {
             | Event::TaskStarted { .. }
             | Event::PermissionRuled { .. }
             | Event::TaskStopped { .. }
+            | Event::TaskTold { .. }
             | Event::ViolationRecorded { .. }
     )
 }
@@ -290,6 +291,10 @@ fn describe(event: &Event, record: &mut Record) {
             if let Action::Run { command } = &question.action {
                 record.argv_sha256 = Some(fingerprint(command));
             }
+        }
+        Event::TaskTold { task, message } => {
+            record.task = Some(task.to_string());
+            record.who.clone_from(&message.by);
         }
         Event::TaskStopped { task, because } => {
             record.task = Some(task.to_string());

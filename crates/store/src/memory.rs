@@ -2,7 +2,7 @@
 
 use crate::order;
 use maestria_kernel::{
-    At, Command, DecisionId, Effect, EffectId, Event, RunId, Seq,
+    At, Command, DecisionId, Effect, EffectId, RunId, Seq,
     port::{Asked, Batch, Boxed, Numbered, Once, Posted, RunRow, Sent, Store, StoreError, Stored},
 };
 use std::{
@@ -88,16 +88,8 @@ impl Logs {
     fn asked(&self) -> BTreeSet<Asked> {
         let mut asked = BTreeMap::new();
         for (run, log) in &self.runs {
-            for stored in &log.events {
-                let one = match &stored.event {
-                    Event::DecisionRequested { decision } => Asked::waits(*run, decision),
-                    Event::DecisionMade { decision, .. } | Event::DecisionWithdrawn { decision, .. } => {
-                        Asked::ended(*run, *decision, stored.at)
-                    }
-                    _ => continue,
-                };
-                asked.insert(one.decision, one);
-            }
+            let said = log.events.iter().filter_map(|stored| Asked::of(*run, stored));
+            asked.extend(said.map(|one| (one.decision, one)));
         }
         asked.into_values().collect()
     }

@@ -163,6 +163,9 @@ fn the_work_can_be_thrown_away_and_done_again() {
         guidance.contains("A person (terminal) says: greet louder"),
         "{guidance}"
     );
+    let trail = run(home.path(), &["audit", "tail", "-n", "200"]).out;
+    let told = trail.lines().find(|line| line.contains("task.told"));
+    assert!(told.is_some_and(|line| line.contains("terminal")), "{trail}");
     let unknown = run(home.path(), &["rerun", "--from", "E9"]);
     assert!(unknown.err.contains("it has E1, E2, E3, E4"), "{}", unknown.err);
     assert_eq!(run(home.path(), &["discard"]).code, 0);

@@ -131,15 +131,7 @@ fn own_streams() {
 /// Becomes the one who owns nothing, with the one capability that making a namespace may take.
 fn leave_root() -> Result<(), Errno> {
     const ADMINISTRATE: u32 = 1 << 21;
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: c_int,
-    }
-    let header = Header {
-        version: 0x2008_0522,
-        pid: 0,
-    };
+    let header = raw::CAPABILITIES;
     let sets = [ADMINISTRATE, ADMINISTRATE, 0, 0, 0, 0];
     let nobody = c_long::from(NOBODY);
     // Raw calls: libc's would make other threads follow, of which this process has none.

@@ -204,15 +204,7 @@ fn is_itself_in_proc() -> bool {
 }
 
 fn has_no_capability() -> bool {
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: c_int,
-    }
-    let header = Header {
-        version: 0x2008_0522,
-        pid: 0,
-    };
+    let header = raw::CAPABILITIES;
     let mut sets = [u32::MAX; 6];
     // SAFETY: the structures are those of the version that is named; the name set is the one that is in force.
     unsafe {

@@ -166,15 +166,7 @@ fn listen(address: &libc::sockaddr_storage) -> Result<c_int, Errno> {
 /// Gives up every capability, and every way to one: inherited, ambient, bounding, and by being user 0.
 fn drop_capabilities() -> Result<(), Errno> {
     const SECURE_BITS: c_ulong = 0b1110_1111;
-    #[repr(C)]
-    struct Header {
-        version: u32,
-        pid: c_int,
-    }
-    let header = Header {
-        version: 0x2008_0522,
-        pid: 0,
-    };
+    let header = raw::CAPABILITIES;
     let none = [0_u32; 6];
     // SAFETY: plain settings of this process; the structures are those of the version that is named.
     unsafe {

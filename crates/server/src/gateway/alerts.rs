@@ -48,7 +48,9 @@ impl Alerts {
             percent: alert.percent,
             limit: alert.limit,
         };
-        self.telling().spawn(async move {
+        let mut telling = self.telling();
+        while telling.try_join_next().is_some() {}
+        telling.spawn(async move {
             let command = Command::Observe { event: Box::new(event) };
             if let Err(error) = engine.send(run, command).await {
                 tracing::warn!(%run, %error, "an alert is not in the log of its run");

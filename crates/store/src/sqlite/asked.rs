@@ -1,24 +1,9 @@
 //! Where decisions stand among all, kept beside the log so that a page of them costs a page.
 
 use super::record::whole;
-use maestria_kernel::{
-    DecisionId, Event, RunId,
-    port::{Asked, Stored},
-};
+use maestria_kernel::{DecisionId, RunId, port::Asked};
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use std::{error::Error, str::FromStr};
-
-/// What events say of decisions.
-pub(super) fn said(run: RunId, events: &[Stored]) -> Vec<Asked> {
-    let said = |stored: &Stored| match &stored.event {
-        Event::DecisionRequested { decision } => Some(Asked::waits(run, decision)),
-        Event::DecisionMade { decision, .. } | Event::DecisionWithdrawn { decision, .. } => {
-            Some(Asked::ended(run, *decision, stored.at))
-        }
-        _ => None,
-    };
-    events.iter().filter_map(said).collect()
-}
 
 pub(super) fn keep(connection: &Connection, asked: &[Asked]) -> rusqlite::Result<()> {
     for one in asked {

@@ -80,7 +80,11 @@ impl Write {
         Ok(Self::Commit(Box::new(Commit {
             run: run.to_string(),
             after: batch.after,
-            asked: asked::said(run, &batch.events),
+            asked: batch
+                .events
+                .iter()
+                .filter_map(|stored| Asked::of(run, stored))
+                .collect(),
             events: batch.events.into_iter().map(line).collect::<serde_json::Result<_>>()?,
             owed: owed.collect::<serde_json::Result<_>>()?,
             settled: batch.settled,

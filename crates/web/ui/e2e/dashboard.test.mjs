@@ -271,6 +271,21 @@ for (const scheme of SCHEMES) {
   });
 }
 
+test("comments on a change are told to its agent", async () => {
+  await look(page, `${stage.url}/runs/${run}?tab=changes`);
+  await page.getByRole("button", { name: "Comment on line 2" }).first().click();
+  await page.keyboard.type("three would be too many");
+  await page.getByRole("button", { name: "Keep" }).click();
+  const again = page.getByRole("button", { name: /^Rerun E\d+ with them$/ });
+  await again.click();
+  await text("is being done again with your comments").waitFor();
+  await text("1 comment of yours").waitFor({ state: "detached" });
+  await look(page, `${stage.url}/runs/${run}?tab=transcript`);
+  await text(/says: .*three would be too many/)
+    .first()
+    .waitFor();
+});
+
 test("the browser had nothing to complain of", () => {
   assert.deepEqual(page.complaints, []);
 });
