@@ -227,6 +227,29 @@ test("the policy answers before anything is done", async () => {
   await main().getByText("allowed", { exact: true }).waitFor();
 });
 
+test("comments on a change are told to its agent", async () => {
+  await look(page, `${stage.url}/runs/${run}?tab=changes`);
+  await page.getByRole("button", { name: "Comment on line 2" }).first().click();
+  await page.keyboard.type("three would be too many");
+  await page.getByRole("button", { name: "Keep" }).click();
+  const again = page.getByRole("button", { name: /^Rerun E\d+ with them$/ });
+  await again.click();
+  await page.getByText("is being done again with your comments").waitFor();
+  await text("1 comment of yours").waitFor({ state: "detached" });
+  await look(page, `${stage.url}/runs/${run}?tab=transcript`);
+  await text(/says: .*three would be too many/)
+    .first()
+    .waitFor();
+  // Leave is asked for anew with each attempt.
+  await look(page, `${stage.url}/decisions`);
+  await text("git push origin main").waitFor();
+  await page.keyboard.press("d");
+  await text("Nothing waits for you").waitFor();
+  await page.goto(`${stage.url}/runs/${run}`);
+  await main().getByText("completed", { exact: true }).first().waitFor();
+  await page.getByRole("button", { name: "Apply" }).waitFor();
+});
+
 test("a killed server is noticed, and what happened meanwhile is there when it is back", async () => {
   await look(page, `${stage.url}/runs`);
   await live().waitFor();
@@ -270,21 +293,6 @@ for (const scheme of SCHEMES) {
     await page.keyboard.press("Escape");
   });
 }
-
-test("comments on a change are told to its agent", async () => {
-  await look(page, `${stage.url}/runs/${run}?tab=changes`);
-  await page.getByRole("button", { name: "Comment on line 2" }).first().click();
-  await page.keyboard.type("three would be too many");
-  await page.getByRole("button", { name: "Keep" }).click();
-  const again = page.getByRole("button", { name: /^Rerun E\d+ with them$/ });
-  await again.click();
-  await text("is being done again with your comments").waitFor();
-  await text("1 comment of yours").waitFor({ state: "detached" });
-  await look(page, `${stage.url}/runs/${run}?tab=transcript`);
-  await text(/says: .*three would be too many/)
-    .first()
-    .waitFor();
-});
 
 test("the browser had nothing to complain of", () => {
   assert.deepEqual(page.complaints, []);
