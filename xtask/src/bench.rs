@@ -36,6 +36,12 @@ pub(crate) fn run(name: Bench, part: Option<&str>, count: Option<u64>, json: boo
             bench.args(part);
             bench
         }
+        Bench::Sandbox => {
+            let mut bench = Command::new(program("bench-sandbox"));
+            bench.arg(program("maestria"));
+            bench.args(part);
+            bench
+        }
         Bench::Store => {
             let mut bench = Command::new(program("bench-store"));
             // On a real disk, which the folder for passing files often is not.
@@ -77,6 +83,8 @@ pub(crate) enum Bench {
     Gateway,
     /// The server beside nginx with a file: reads, submissions, and a thousand readers of the stream.
     Server,
+    /// The sandbox beside a bare start and bubblewrap; what its limits hold to; a server beside workers that want everything.
+    Sandbox,
     /// How fast events become durable, beside a bare SQLite loop; and a store with a million of them.
     Store,
 }

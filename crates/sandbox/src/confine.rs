@@ -21,6 +21,7 @@ use libc::c_int;
 
 use crate::control::{Failure, Report, Stage};
 use crate::layer::Layer;
+use crate::limits::cgroup::Wires;
 use crate::raw::{self, Side};
 use crate::spec::Tier;
 use crate::walls::Blueprint;
@@ -54,6 +55,8 @@ pub(crate) struct Plan {
     /// Open membership files of control groups; writing "0" joins.
     pub(crate) groups: [Option<c_int>; GROUPS],
     pub(crate) rlimits: [Option<Rlimit>; RLIMITS],
+    /// What goes off when the kernel ended one process of the worker for want of memory: then all of them end.
+    pub(crate) alarm: Option<Wires>,
     pub(crate) parcel: Label,
     /// The sandbox; without, the worker is supervised and nothing more.
     pub(crate) walls: Option<Blueprint>,
@@ -121,14 +124,14 @@ fn through_subreaper(plan: &Plan) -> Result<(), Failure> {
     leave_session()?;
     // SAFETY: plain flag of this process.
     raw::check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) }).map_err(Stage::Reaper.failed())?;
-    start_worker(plan, Reach::Descendants, -1)
+    start_worker(plan, Reach::Descendants, guard::NONE)
 }
 
 /// Splits into the supervising process, which stays here for its life, and the worker.
 fn start_worker(plan: &Plan, reach: Reach, guard_lives: c_int) -> Result<(), Failure> {
     let ended = raw::child_signals().map_err(Stage::Signals.failed())?;
     match raw::fork().map_err(Stage::Fork.failed())? {
-        Side::Parent(worker) => guard::supervise(reach, plan.channel, guard_lives, ended, worker),
+        Side::Parent(worker) => guard::supervise(reach, plan, guard_lives, ended, worker),
         Side::Child => become_worker(plan),
     }
 }

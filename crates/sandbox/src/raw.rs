@@ -77,6 +77,12 @@ pub(crate) fn pipe() -> Result<(c_int, c_int), Errno> {
     Ok((ends[0], ends[1]))
 }
 
+/// A counter that becomes readable when somebody adds to it.
+pub(crate) fn event() -> Result<c_int, Errno> {
+    // SAFETY: no memory is involved.
+    check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })
+}
+
 pub(crate) fn open(dir: c_int, path: &CStr, flags: c_int) -> Result<c_int, Errno> {
     // SAFETY: the path is NUL-terminated; no mode is needed because nothing is created.
     check(unsafe { libc::openat(dir, path.as_ptr(), flags | libc::O_CLOEXEC) })
@@ -117,6 +123,12 @@ pub(crate) fn read(fd: c_int, buffer: &mut [u8]) -> Result<usize, Errno> {
             count => return Ok(count as usize),
         }
     }
+}
+
+pub(crate) fn read_at(fd: c_int, buffer: &mut [u8], offset: libc::off_t) -> Result<usize, Errno> {
+    // SAFETY: pointer and length describe the buffer.
+    let count = unsafe { libc::pread(fd, buffer.as_mut_ptr().cast(), buffer.len(), offset) };
+    usize::try_from(count).map_err(|_| errno())
 }
 
 /// Writes a small message in one call.

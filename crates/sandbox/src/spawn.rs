@@ -16,7 +16,7 @@ use std::time::Duration;
 use crate::confine::{self, IdMaps, Parcel, Plan};
 use crate::control::{Failure, REPORT, Report, Stage};
 use crate::layer::{Layer, Layers};
-use crate::limits::cgroup::Groups;
+use crate::limits::cgroup::{Alarm, Groups};
 use crate::limits::{Enforced, rlimit};
 use crate::spec::{Spec, Stdin};
 use crate::stray::MARKER;
@@ -113,6 +113,7 @@ pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
     let mut enforced = Enforced::default();
     let groups = Groups::create(&spec.limits, &mut enforced);
     let doors = groups.open_doors().map_err(prepare)?;
+    let alarm = spec.limits.memory.and_then(|_| groups.alarm());
     let walls = walled::prepare(&spec, tier, groups.name())?;
     let parcel = pack(&spec)?;
     let (ours, theirs) = UnixStream::pair().map_err(prepare)?;
@@ -122,6 +123,7 @@ pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
         maps: IdMaps::of_caller(),
         groups: numbers(&doors),
         rlimits: rlimit::choose(&spec.limits, tier, &mut enforced),
+        alarm: alarm.as_ref().map(Alarm::wires),
         parcel: parcel.label(),
         walls: walls.as_ref().map(Walled::blueprint),
     };
@@ -130,7 +132,7 @@ pub(crate) fn spawn(spec: Spec) -> Result<Supervised, SpawnError> {
     unsafe { command.pre_exec(move || Err(confine::enter(&plan))) };
     let spawned = command.spawn();
     // From here the guard holds the only other end: its death is the end of the channel.
-    drop((theirs, doors, parcel));
+    drop((theirs, doors, alarm, parcel));
     ours.set_read_timeout(Some(HELLO)).map_err(prepare)?;
     let child = spawned.map_err(|source| refused(&spec, &ours, source))?;
     let (keeper, early) = await_hello(&ours, walls.is_some()).map_err(unanswered)?;

@@ -2,9 +2,13 @@
 
 use libc::c_int;
 
+use super::Plan;
 use crate::control::{Order, Report};
 use crate::kin::{Process, Table};
 use crate::raw;
+
+/// No descriptor; nothing is ever heard of it.
+pub(super) const NONE: c_int = -1;
 
 /// Whom a supervising process can signal.
 #[derive(Clone, Copy)]
@@ -24,14 +28,15 @@ pub(super) fn await_init(channel: c_int, guard_end: c_int, init: c_int) -> ! {
 }
 
 /// Obeys the product, reaps, and ends everything as soon as the worker, the outer guard or the product ends.
-pub(super) fn supervise(reach: Reach, channel: c_int, guard_lives: c_int, ended: c_int, worker: c_int) -> ! {
+pub(super) fn supervise(reach: Reach, plan: &Plan, guard_lives: c_int, ended: c_int, worker: c_int) -> ! {
+    let channel = plan.channel;
+    let (starved, count) = plan.alarm.map_or((NONE, NONE), |alarm| (alarm.event, alarm.count));
     if matches!(reach, Reach::Descendants) {
         // SAFETY: getpid has no preconditions.
         Report::Hello(unsafe { libc::getpid() }).send(channel);
     }
-    let mut keep = [channel, ended, guard_lives];
-    raw::close_all_but(if guard_lives < 0 { &mut keep[..2] } else { &mut keep });
-    let mut watched = [channel, ended, guard_lives].map(|fd| libc::pollfd {
+    raw::close_all_but(&mut [channel, ended, guard_lives, starved, count]);
+    let mut watched = [channel, ended, guard_lives, starved].map(|fd| libc::pollfd {
         fd,
         events: libc::POLLIN,
         revents: 0,
@@ -39,6 +44,9 @@ pub(super) fn supervise(reach: Reach, channel: c_int, guard_lives: c_int, ended:
     loop {
         if raw::poll(&mut watched, -1).is_err() || watched[2].revents != 0 {
             end(reach, channel);
+        }
+        if watched[3].revents != 0 && plan.alarm.is_some_and(|alarm| alarm.is_real()) {
+            signal_all(reach, libc::SIGKILL);
         }
         if watched[1].revents != 0 {
             drain(ended);

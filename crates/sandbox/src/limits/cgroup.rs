@@ -3,6 +3,8 @@
 //! Existing groups are never changed, with one exception in version 2: an own group that lets its children have no controllers is
 //! asked to (the kernel refuses while it has processes, unless it is the root).
 
+mod alarm;
+
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Backend, Enforced, Limits};
+pub(crate) use alarm::{Alarm, Wires};
 
 /// Where groups can be made: a hierarchy and the group below which.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,6 +205,14 @@ impl Groups {
             .iter()
             .map(|group| OpenOptions::new().write(true).open(group.dir.join(group.door())))
             .collect()
+    }
+
+    /// What tells that the worker is out of memory, where the kernel then ends less than all of it.
+    pub(crate) fn alarm(&self) -> Option<Alarm> {
+        let group = self.with("memory").filter(|group| group.backend == Backend::CgroupV1)?;
+        Alarm::of(&group.dir)
+            .inspect_err(|error| tracing::warn!(group = %group.dir.display(), %error, "no alarm for want of memory"))
+            .ok()
     }
 
     /// How many processes of the worker the kernel ended for want of memory.

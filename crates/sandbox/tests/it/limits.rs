@@ -2,7 +2,7 @@ use std::time::{Duration, Instant};
 
 use maestria_sandbox::{Backend, Enforced, Limits, Supervised};
 
-use crate::scene::{TIERS, eventually, output, shell};
+use crate::scene::{LONG, TIERS, eventually, output, shell};
 
 fn limited(tier: maestria_sandbox::Tier, limits: Limits, script: &str) -> Supervised {
     let mut spec = shell(tier, script);
@@ -45,6 +45,25 @@ async fn too_much_memory_ends_the_worker_and_is_labelled() {
             !worker.wait().await.out_of_memory,
             "an ordinary failure is not labelled so"
         );
+    }
+}
+
+#[tokio::test]
+async fn too_much_memory_of_one_process_ends_the_whole_worker() {
+    for tier in TIERS {
+        let limits = Limits {
+            memory: Some(64 << 20),
+            ..Limits::none()
+        };
+        let others = "sleep 3600 & (trap '' TERM; setsid sleep 3600) &";
+        let worker = limited(tier, limits, &format!("{others} tail /dev/zero; sleep 3600"));
+        if worker.enforced().memory == Some(Backend::Rlimit) {
+            continue;
+        }
+        let exit = tokio::time::timeout(LONG, worker.wait()).await;
+        let exit = exit.expect("what did not take the memory ends too");
+        assert!(exit.out_of_memory && exit.survivors == 0, "{tier}: {exit:?}");
+        assert_eq!(exit.signal, Some(libc::SIGKILL), "{tier}");
     }
 }
 
