@@ -9,8 +9,8 @@ use tokio::{io::AsyncReadExt as _, process::Command};
 
 const REPETITIONS: usize = 100;
 
-/// As much memory as a server has: what a fork costs grows with it.
-const BALLAST: usize = 40 << 20;
+/// As much memory of its own as an idle server has: what a fork costs grows with it.
+const BALLAST: usize = 16 << 20;
 
 /// The peer, with about the same walls but for the filter of system calls and the proofs.
 const PEER: &[&str] = &[
