@@ -28,12 +28,15 @@ const RUNNER: &str = r#"while case $1 in -u) shift 2;; -*) shift;; *=*) export "
 exec "$@"
 "#;
 
+/// Processes that scripts may have: one that starts itself again and again is soon at its end.
+const FAMILY: u64 = 64;
+
 /// Each script in a folder of its own, with nothing around it; the substitution ends when the last process has let go of
 /// its end, so that no script's processes write under the next one's number. A line tells which script is done.
 const DRIVER: &str = r#"for script in ../scripts/*; do
     number=${script##*/}
     cd "$number" || exit 1
-    said=$(exec 9>&1; timeout -s KILL 5 bash --noprofile --norc -c "$(< "../$script")" < /dev/null 2>&1)
+    said=$(exec 9>&1; timeout -s KILL 3 bash --noprofile --norc -c "$(< "../$script")" < /dev/null 2>&1)
     cd ..
     printf '%s\0' done "$number" >> 'LOG'
 done
@@ -51,7 +54,7 @@ pub(crate) async fn run(scripts: &[String]) -> Vec<Ran> {
     let mut worker = Supervised::spawn(spec(&root, &log)).unwrap();
     let mut said = String::new();
     let mut stdout = worker.take_stdout().unwrap();
-    let patience = LONG + Duration::from_secs(6) * u32::try_from(scripts.len()).unwrap();
+    let patience = LONG + Duration::from_secs(4) * u32::try_from(scripts.len()).unwrap();
     tokio::time::timeout(patience, stdout.read_to_string(&mut said))
         .await
         .expect("the scripts end")
@@ -106,7 +109,10 @@ fn spec(root: &Path, log: &Path) -> Spec {
         ("HOME".into(), home),
         ("LC_ALL".into(), "C.UTF-8".into()),
     ];
-    spec.limits = Limits::none();
+    spec.limits = Limits {
+        processes: Some(FAMILY),
+        ..Limits::none()
+    };
     spec.walls = Some(Walls::new(profile));
     spec
 }
