@@ -30,6 +30,7 @@ mod server;
 mod shown;
 mod site;
 mod socket;
+mod submissions;
 mod tls;
 mod violations;
 mod websocket;

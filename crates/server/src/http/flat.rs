@@ -7,7 +7,7 @@ use super::{
     ask::{Args, Body},
     problem::Refusal,
     reply::{self, Answer},
-    runs, workers,
+    runs, submissions, workers,
 };
 use crate::stream::tail::{Follower, Wanted};
 use axum::{
@@ -97,7 +97,7 @@ pub(super) struct Wish {
     budget: Option<f64>,
 }
 
-async fn submit(shared: &Shared, by: String, key: runs::Key, wish: Wish) -> Result<RunId, Refusal> {
+async fn submit(shared: &Shared, by: String, key: submissions::Key, wish: Wish) -> Result<RunId, Refusal> {
     let submission = Submission {
         text: wish.requirement,
         target: wish.target,
@@ -106,13 +106,13 @@ async fn submit(shared: &Shared, by: String, key: runs::Key, wish: Wish) -> Resu
         agents: wish.agents,
         budget: wish.budget.map(|dollars| Cost((dollars * 1e6) as i64)),
     };
-    Ok(runs::begin(shared, by, key, submission).await?.id)
+    Ok(submissions::begin(shared, by, key, submission).await?.id)
 }
 
 pub(super) async fn require(
     shared: State,
     Extension(caller): Extension<Caller>,
-    key: runs::Key,
+    key: submissions::Key,
     Body(wish): Body<Wish>,
 ) -> Answer {
     let id = submit(&shared, caller.name, key, wish).await?;
@@ -236,7 +236,7 @@ pub(super) async fn operation(shared: State, headers: HeaderMap, Path(id): Path<
 pub(super) async fn operate(
     shared: State,
     Extension(caller): Extension<Caller>,
-    key: runs::Key,
+    key: submissions::Key,
     Body(wish): Body<Wish>,
 ) -> Answer {
     let id = submit(&shared, caller.name, key, wish).await?;

@@ -3,7 +3,7 @@
 use super::{
     audit,
     contract::{Operation, get, post},
-    decisions, events, flat, keys, machine, metrics, money, rules, runs, violations, websocket, workers,
+    decisions, events, flat, keys, machine, metrics, money, rules, runs, submissions, violations, websocket, workers,
 };
 use crate::gateway::LaneStatus;
 use maestria_api::{
@@ -140,7 +140,7 @@ fn runs() -> Vec<Operation> {
             "/api/v1/runs",
             "submitRun",
             "Stores a run and begins with it.",
-            runs::submit,
+            submissions::submit,
         )
         .body::<Submission>()
         .answers::<RunLine>(201)
