@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use maestria_kernel::{
     At, Command, Effect, EffectId, Event, Refused, Run, RunId, Seq, decide, effects,
-    port::{Batch, Once, RunRow, Store, StoreError, Stored},
+    port::{Batch, Once, RunRow, Sent, Store, StoreError, Stored},
     progress::progress,
     run::Work,
 };
@@ -36,6 +36,24 @@ pub(crate) struct Committed {
     pub(crate) owed: Vec<(EffectId, Effect)>,
 }
 
+/// Why a command was not taken.
+pub(crate) enum Declined {
+    /// The run does not take it.
+    Refused(Refused),
+    /// Its key stands for an earlier one.
+    Repeated(Sent),
+}
+
+impl Declined {
+    /// What is said to who asks in another process.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Refused(refused) => refused.to_string(),
+            Self::Repeated(sent) => StoreError::Repeated(sent).to_string(),
+        }
+    }
+}
+
 impl Book {
     /// Reads a run from its log. A run without events is blank.
     pub(crate) async fn open(store: Arc<dyn Store>, clock: Arc<dyn Clock>, id: RunId) -> Result<Self, StoreError> {
@@ -57,25 +75,42 @@ impl Book {
         Self { run, store, clock }
     }
 
-    /// Decides a command and stores what follows, together with the effect that the command settles.
-    pub(crate) async fn take(
+    /// Decides a report and stores what follows, together with the effect that it settles.
+    pub(crate) async fn report(
         &mut self,
         command: &Command,
         settled: Vec<EffectId>,
     ) -> Result<Result<Committed, Refused>, StoreError> {
-        self.decide(command, settled, None).await
+        let reported = self.enter(command, settled.clone(), None).await?;
+        if reported.is_err() {
+            // The effect is done all the same: a report nobody waits for is not owed twice.
+            self.settle(settled).await?;
+        }
+        Ok(reported)
     }
 
-    /// Decides a submission and stores the run, unless its key stands for an earlier one.
-    pub(crate) async fn submit(
+    /// Decides a command and stores what follows together with its key, unless that stands for an earlier one.
+    pub(crate) async fn take(
         &mut self,
         command: &Command,
         once: Option<Once>,
-    ) -> Result<Result<Committed, Refused>, StoreError> {
-        self.decide(command, Vec::new(), once).await
+    ) -> Result<Result<Committed, Declined>, StoreError> {
+        let key = once.as_ref().map(|once| once.key.clone());
+        let refused = match self.enter(command, Vec::new(), once).await {
+            Ok(Ok(committed)) => return Ok(Ok(committed)),
+            Err(StoreError::Repeated(sent)) => return Ok(Err(Declined::Repeated(sent))),
+            Err(error) => return Err(error),
+            Ok(Err(refused)) => refused,
+        };
+        // What it asks for may be refused because it was done the first time.
+        let sent = match key {
+            Some(key) => self.store.sent(key, self.clock.now()).await?,
+            None => None,
+        };
+        Ok(Err(sent.map_or(Declined::Refused(refused), Declined::Repeated)))
     }
 
-    async fn decide(
+    async fn enter(
         &mut self,
         command: &Command,
         settled: Vec<EffectId>,
@@ -89,11 +124,7 @@ impl Book {
                 draft.once = once;
                 self.commit(draft, settled).await.map(Ok)
             }
-            Err(refused) => {
-                // The effect is done all the same: a report nobody waits for is not owed twice.
-                self.settle(settled).await?;
-                Ok(Err(refused))
-            }
+            Err(refused) => Ok(Err(refused)),
         }
     }
 

@@ -22,7 +22,7 @@ struct Logs {
     runs: BTreeMap<RunId, Log>,
     /// Every event in the order of commits; event number n lies at place n - 1.
     feed: Vec<(RunId, Seq)>,
-    /// What keys of submissions stand for.
+    /// What keys stand for.
     sent: BTreeMap<String, (Once, RunId)>,
 }
 
@@ -37,6 +37,7 @@ struct Log {
 #[derive(Debug)]
 struct Letter {
     command: Command,
+    once: Option<Once>,
     answer: Option<Result<(), String>>,
 }
 
@@ -237,11 +238,15 @@ impl Store for MemoryStore {
             .map(|one| one.run)))
     }
 
-    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
+    fn post(&self, run: RunId, command: Command, once: Option<Once>) -> Boxed<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             let mut logs = self.logs();
             let inbox = &mut logs.runs.entry(run).or_default().inbox;
-            inbox.push(Letter { command, answer: None });
+            inbox.push(Letter {
+                command,
+                once,
+                answer: None,
+            });
             Ok(number(inbox.len() - 1))
         })
     }
@@ -257,6 +262,7 @@ impl Store for MemoryStore {
                 .map(|(place, letter)| Posted {
                     number: number(place),
                     command: letter.command.clone(),
+                    once: letter.once.clone(),
                 })
                 .collect()
         })))

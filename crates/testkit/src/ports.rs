@@ -13,8 +13,8 @@ use maestria_kernel::{
     permission::{Action, Lasting, Question},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind},
     port::{
-        Agents, Asked, Batch, Boxed, Control, MergeResult, Numbered, Observer, PlanJob, Planner, Posted, Repository,
-        RepositoryError, ReviewJob, RunRow, Sent, Store, StoreError, Stored, TaskJob,
+        Agents, Asked, Batch, Boxed, Control, MergeResult, Numbered, Observer, Once, PlanJob, Planner, Posted,
+        Repository, RepositoryError, ReviewJob, RunRow, Sent, Store, StoreError, Stored, TaskJob,
     },
     request::{Ground, Request},
     review::{Opinion, ReviewVerdict},
@@ -367,8 +367,8 @@ impl Store for Mortal {
         self.inner.asker(decision)
     }
 
-    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
-        self.inner.post(run, command)
+    fn post(&self, run: RunId, command: Command, once: Option<Once>) -> Boxed<'_, Result<u64, StoreError>> {
+        self.inner.post(run, command, once)
     }
 
     fn inbox(&self, run: RunId) -> Boxed<'_, Result<Vec<Posted>, StoreError>> {

@@ -53,6 +53,7 @@ macro_rules! store_suite {
             commands_wait_in_order,
             the_first_answer_stands,
             an_answer_to_nothing_does_no_harm,
+            a_command_waits_with_its_key,
             writers_of_one_run_exclude_each_other,
             writers_of_many_runs_lose_nothing,
             readers_see_whole_batches,
@@ -63,6 +64,7 @@ macro_rules! store_suite {
             decisions_are_found_in_the_order_people_look_at_them,
             a_key_stands_for_one_submission_until_it_ends,
             a_key_goes_with_its_batch,
+            a_key_makes_an_action_on_a_run_happen_once,
             of_submissions_at_once_under_one_key_one_is_stored,
         );
     };

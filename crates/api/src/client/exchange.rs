@@ -1,7 +1,6 @@
 //! One request and its answer: within time limits, of a bounded length, and as the type that was asked for.
 
 use super::{Client, ClientError, error::Document, query::Query};
-use crate::meta::Health;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -88,7 +87,7 @@ impl Client {
         }
     }
 
-    /// Does something, once: a lost answer is asked for again under the same key, from the same server.
+    /// Does something, once: a lost answer is asked for again under the same key, which is stored with what was done.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| self.foreign(error.to_string()))?;
         let body = Bytes::from(body);
@@ -106,20 +105,14 @@ impl Client {
                 self.whole_of(sent.await?, JSON).await
             };
             match done.await {
-                // Another server does not know the key, and would do it twice.
-                Err(ClientError::Lost { .. }) if !was_lost && self.is_the_same_since(begun).await => was_lost = true,
+                // As soon as the server is there again.
+                Err(ClientError::Lost { .. }) if !was_lost && self.health().await.is_ok() => was_lost = true,
                 Err(error) if error.is_too_early() && begun.elapsed() < AWAY => {
                     tokio::time::sleep(error.pause().unwrap_or(PAUSE)).await;
                 }
                 done => return self.value(&done?),
             }
         }
-    }
-
-    /// Whether the server that runs has run since then.
-    async fn is_the_same_since(&self, then: Instant) -> bool {
-        let health: Result<Health, ClientError> = self.get(&Query::of("/api/v1/health")).await;
-        health.is_ok_and(|health| health.uptime_seconds > then.elapsed().as_secs() + 1)
     }
 
     /// Sends a request; an answer that is no success is an error.

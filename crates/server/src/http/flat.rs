@@ -6,6 +6,7 @@ use super::{
     access::Caller,
     ask::{Args, Body},
     problem::Refusal,
+    repeats::Key,
     reply::{self, Answer},
     runs, submissions, workers,
 };
@@ -97,7 +98,7 @@ pub(super) struct Wish {
     budget: Option<f64>,
 }
 
-async fn submit(shared: &Shared, by: String, key: submissions::Key, wish: Wish) -> Result<RunId, Refusal> {
+async fn submit(shared: &Shared, by: String, key: Key, wish: Wish) -> Result<RunId, Refusal> {
     let submission = Submission {
         text: wish.requirement,
         target: wish.target,
@@ -112,7 +113,7 @@ async fn submit(shared: &Shared, by: String, key: submissions::Key, wish: Wish) 
 pub(super) async fn require(
     shared: State,
     Extension(caller): Extension<Caller>,
-    key: submissions::Key,
+    key: Key,
     Body(wish): Body<Wish>,
 ) -> Answer {
     let id = submit(&shared, caller.name, key, wish).await?;
@@ -200,16 +201,17 @@ pub(super) async fn metrics(shared: State, headers: HeaderMap) -> Answer {
 pub(super) async fn control(
     shared: State,
     caller: Extension<Caller>,
+    key: Key,
     Path(verb): Path<String>,
     Args(which): Args<Which>,
     body: Body<maestria_api::run::Nothing>,
 ) -> Answer {
     let run = Path(which.run.unwrap_or_else(|| "last".to_owned()));
     match verb.as_str() {
-        "pause" => runs::pause(shared, caller, run, body).await,
-        "resume" => runs::resume(shared, caller, run, body).await,
-        "stop" => runs::abort(shared, caller, run, Body(maestria_api::run::Because::default())).await,
-        "review" => runs::review(shared, caller, run, body).await,
+        "pause" => runs::pause(shared, caller, key, run, body).await,
+        "resume" => runs::resume(shared, caller, key, run, body).await,
+        "stop" => runs::abort(shared, caller, key, run, Body(maestria_api::run::Because::default())).await,
+        "review" => runs::review(shared, caller, key, run, body).await,
         other => Err(
             Refusal::new(Code::UnknownPath, format!("there is no control `{other}`"))
                 .hint("pause, resume, stop or review"),
@@ -236,7 +238,7 @@ pub(super) async fn operation(shared: State, headers: HeaderMap, Path(id): Path<
 pub(super) async fn operate(
     shared: State,
     Extension(caller): Extension<Caller>,
-    key: submissions::Key,
+    key: Key,
     Body(wish): Body<Wish>,
 ) -> Answer {
     let id = submit(&shared, caller.name, key, wish).await?;

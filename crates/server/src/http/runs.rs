@@ -5,6 +5,7 @@ use super::{
     access::Caller,
     ask::{Args, Body, limit, words},
     problem::Refusal,
+    repeats::{self, Key},
     reply::{self, Answer},
     shown::{self, List, QUEUED, state_word},
 };
@@ -313,13 +314,24 @@ pub(super) fn app_refusal(error: AppError) -> Refusal {
     }
 }
 
-/// Sends a command and sees to it that what it owes is done.
-async fn act(shared: &Shared, given: &str, command: impl FnOnce(&Run) -> Result<Option<Command>, Refusal>) -> Answer {
-    let id = find(shared, given).await?;
-    let run = shared.views.get(id).await?.ok_or_else(|| unknown(id))?.run.clone();
-    if let Some(command) = command(&run)? {
-        shared.app.engine.send(id, command).await?;
-    }
+/// Sends a command and sees to it that what it owes is done; of a command that came before it is the run as it is by now.
+async fn act(
+    shared: &Shared,
+    given: &str,
+    key: Key,
+    command: impl FnOnce(&Run) -> Result<Option<Command>, Refusal>,
+) -> Answer {
+    let id = match repeats::known(shared, &key).await? {
+        Some(id) => id,
+        None => {
+            let id = find(shared, given).await?;
+            let run = shared.views.get(id).await?.ok_or_else(|| unknown(id))?.run.clone();
+            if let Some(command) = command(&run)? {
+                repeats::send(shared, id, command, key).await?;
+            }
+            id
+        }
+    };
     shared.host.drive(id);
     let line = line(shared, id).await?.ok_or_else(|| unknown(id))?;
     reply::done(StatusCode::ACCEPTED, &line)
@@ -329,20 +341,22 @@ async fn act(shared: &Shared, given: &str, command: impl FnOnce(&Run) -> Result<
 pub(super) async fn pause(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Pause { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Pause { by: caller.name }))).await
 }
 
 /// `POST /runs/{run}/resume`: after a pause, or when nobody drives it.
 pub(super) async fn resume(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |run| {
+    act(&shared, &run, key, |run| {
         let left = !run.state.is_finished() && !matches!(run.state, RunState::Paused(_));
         let command = Command::Resume { by: caller.name };
         Ok((!left).then_some(command))
@@ -354,6 +368,7 @@ pub(super) async fn resume(
 pub(super) async fn abort(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(why): Body<Because>,
 ) -> Answer {
@@ -361,27 +376,29 @@ pub(super) async fn abort(
         by: caller.name,
         because: why.because,
     };
-    act(&shared, &run, |_| Ok(Some(command))).await
+    act(&shared, &run, key, |_| Ok(Some(command))).await
 }
 
 /// `POST /runs/{run}/retry`
 pub(super) async fn retry(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Retry { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Retry { by: caller.name }))).await
 }
 
 /// `POST /runs/{run}/rerun`
 pub(super) async fn rerun(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(rerun): Body<Rerun>,
 ) -> Answer {
-    act(&shared, &run, |run| {
+    act(&shared, &run, key, |run| {
         let from = task(run, &rerun.from)?;
         let by = caller.name;
         let message = rerun.message.map(|text| {
@@ -402,10 +419,11 @@ pub(super) async fn rerun(
 pub(super) async fn tell(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(tell): Body<Tell>,
 ) -> Answer {
-    act(&shared, &run, |run| {
+    act(&shared, &run, key, |run| {
         let task = task(run, &tell.task)?;
         let message = Box::new(Message {
             by: caller.name,
@@ -422,28 +440,34 @@ pub(super) async fn tell(
 pub(super) async fn review(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::RequestReview { by: caller.name }))).await
+    act(&shared, &run, key, |_| {
+        Ok(Some(Command::RequestReview { by: caller.name }))
+    })
+    .await
 }
 
 /// `POST /runs/{run}/apply`
 pub(super) async fn apply(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Apply { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Apply { by: caller.name }))).await
 }
 
 /// `POST /runs/{run}/discard`
 pub(super) async fn discard(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Discard { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Discard { by: caller.name }))).await
 }

@@ -5,7 +5,7 @@ use super::{
     access::Caller,
     ask::Body,
     problem::Refusal,
-    repeats,
+    repeats::{self, Key},
     reply::{self, Answer},
     runs::{app_refusal, unknown},
     shown::Shown,
@@ -18,8 +18,8 @@ use axum::{
 use maestria_api::{problem::Code, run::Submission};
 use maestria_engine::EngineError;
 use maestria_kernel::{
-    AgentName, Run,
-    port::{Once, Sent, StoreError},
+    AgentName, Run, RunId,
+    port::StoreError,
     request::{self, Request},
 };
 use std::path::PathBuf;
@@ -41,35 +41,27 @@ pub(super) async fn submit(
     Ok(response)
 }
 
-/// The key of a submission.
-pub(super) type Key = Option<Extension<Once>>;
-
 /// Stores a new run and begins to drive it; of a submission that came before it is the run that this became.
 pub(super) async fn begin(shared: &Shared, by: String, key: Key, submission: Submission) -> Result<Run, Refusal> {
-    let once = key.map(|Extension(once)| once);
-    if let Some(once) = &once {
-        let sent = shared.app.engine.store().sent(once.key.clone(), crate::now()).await?;
-        if let Some(sent) = sent {
-            return became(shared, once, sent).await;
-        }
+    if let Some(id) = repeats::known(shared, &key).await? {
+        return load(shared, id).await;
     }
+    let once = key.map(|Extension(once)| once);
     let request = accept(shared, by, submission).await?;
     match (shared.app.engine.enlist(request, once.clone()).await, once) {
         (Ok(run), _) => {
             shared.host.enlist(run.id);
             Ok(run)
         }
-        (Err(EngineError::Store(StoreError::Repeated(sent))), Some(once)) => became(shared, &once, sent).await,
+        (Err(EngineError::Store(StoreError::Repeated(sent))), Some(once)) => {
+            load(shared, repeats::same(&once, &sent)?).await
+        }
         (Err(error), _) => Err(error.into()),
     }
 }
 
-/// The run that an earlier submission under the key became, if it was the same.
-async fn became(shared: &Shared, once: &Once, sent: Sent) -> Result<Run, Refusal> {
-    if sent.request != once.request {
-        return Err(repeats::reused());
-    }
-    let view = shared.views.get(sent.run).await?.ok_or_else(|| unknown(sent.run))?;
+async fn load(shared: &Shared, id: RunId) -> Result<Run, Refusal> {
+    let view = shared.views.get(id).await?.ok_or_else(|| unknown(id))?;
     Ok(view.run.clone())
 }
 
