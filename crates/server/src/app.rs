@@ -53,6 +53,9 @@ pub enum AppError {
     /// Nothing of that name.
     #[error("{0}")]
     NotFound(String),
+    /// No plan could be made.
+    #[error("{0}")]
+    Plan(String),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),

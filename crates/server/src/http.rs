@@ -21,6 +21,7 @@ mod metrics;
 mod money;
 mod near;
 mod operations;
+mod plans;
 mod problem;
 mod repeats;
 mod reply;
@@ -67,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) pace: access::pace::Pace,
     /// Room for conversations, which stay open.
     pub(crate) lines: Arc<tokio::sync::Semaphore>,
+    /// Room for plans without runs: as many at once as there are places for runs.
+    pub(crate) plans: tokio::sync::Semaphore,
     pub(crate) repeats: repeats::Repeats,
     pub(crate) site: site::Site,
     pub(crate) started: Instant,

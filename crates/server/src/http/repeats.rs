@@ -180,6 +180,7 @@ mod tests {
                 "/api/v1/gateway/route",
                 "/api/v1/keys",
                 "/api/v1/keys/revoke",
+                "/api/v1/plans",
                 "/api/v1/policies/path",
                 "/api/v1/policies/test",
                 "/api/v1/sign-in",

@@ -310,6 +310,7 @@ pub(super) fn app_refusal(error: AppError) -> Refusal {
         AppError::Store(error) => error.into(),
         AppError::Engine(error) => error.into(),
         AppError::NotFound(what) => Refusal::new(Code::BadValue, what),
+        AppError::Plan(why) => Refusal::new(Code::NoPlan, why),
         other @ (AppError::Config(_) | AppError::Folder { .. }) => Refusal::new(Code::WrongState, other.to_string()),
     }
 }

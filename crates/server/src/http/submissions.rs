@@ -20,7 +20,7 @@ use maestria_engine::EngineError;
 use maestria_kernel::{
     AgentName, Run, RunId,
     port::StoreError,
-    request::{self, Request},
+    request::{Request, check_task},
 };
 use std::path::PathBuf;
 
@@ -71,7 +71,17 @@ async fn accept(shared: &Shared, by: String, submission: Submission) -> Result<R
         let what = "this server goes with the run it stands beside and drives no other";
         return Err(Refusal::new(Code::WrongState, what).hint("`maestria serve` starts one that stays"));
     }
-    request::check_task(&submission.text).map_err(|bad| Refusal::new(Code::BadTask, bad.to_string()).field("text"))?;
+    let request = request(shared, by, submission)?;
+    if shared.app.config.day_budget.is_some() {
+        let spent = shared.rows.read_lately(|kept| kept.spent_today(crate::now())).await?;
+        shared.app.check_spent(spent).map_err(app_refusal)?;
+    }
+    Ok(request)
+}
+
+/// A submission as the engine takes it.
+pub(super) fn request(shared: &Shared, by: String, submission: Submission) -> Result<Request, Refusal> {
+    check_task(&submission.text).map_err(|bad| Refusal::new(Code::BadTask, bad.to_string()).field("text"))?;
     let target = PathBuf::from(&submission.target);
     if !target.is_absolute() || !target.is_dir() {
         let what = format!("`{}` is no folder that is named absolutely", submission.target);
@@ -95,10 +105,5 @@ async fn accept(shared: &Shared, by: String, submission: Submission) -> Result<R
         budget: submission.budget,
         by,
     };
-    let request = shared.app.request(wish).map_err(app_refusal)?;
-    if shared.app.config.day_budget.is_some() {
-        let spent = shared.rows.read_lately(|kept| kept.spent_today(crate::now())).await?;
-        shared.app.check_spent(spent).map_err(app_refusal)?;
-    }
-    Ok(request)
+    shared.app.request(wish).map_err(app_refusal)
 }
