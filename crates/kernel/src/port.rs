@@ -291,6 +291,9 @@ pub trait Store: Send + Sync {
     /// All runs, newest first.
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>>;
 
+    /// The runs older than one that was submitted at a moment, or all, newest first; at most `limit`.
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>>;
+
     /// The number of the newest event of all, and the rows of the runs that have events after `after`. A row may be newer
     /// than the number, never older.
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>>;

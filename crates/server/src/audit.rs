@@ -164,6 +164,10 @@ impl Store for Audited {
         self.store.runs()
     }
 
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        self.store.older(than, limit)
+    }
+
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         self.store.changed(after)
     }

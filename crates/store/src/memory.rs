@@ -85,6 +85,13 @@ impl Logs {
         Ok(())
     }
 
+    /// The rows of all runs, newest first.
+    fn rows(&self) -> Vec<RunRow> {
+        let mut rows: Vec<RunRow> = self.runs.values().filter_map(|log| log.row.clone()).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+        rows
+    }
+
     /// The decisions of all runs, in order.
     fn asked(&self) -> BTreeSet<Asked> {
         let mut asked = BTreeMap::new();
@@ -200,8 +207,13 @@ impl Store for MemoryStore {
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
-        let mut rows: Vec<RunRow> = self.logs().runs.values().filter_map(|log| log.row.clone()).collect();
-        rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+        done(Ok(self.logs().rows()))
+    }
+
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        let mut rows = self.logs().rows();
+        rows.retain(|row| than.is_none_or(|than| (row.created_at, row.id) < than));
+        rows.truncate(limit as usize);
         done(Ok(rows))
     }
 

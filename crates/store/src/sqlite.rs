@@ -144,6 +144,10 @@ impl Store for SqliteStore {
         Box::pin(self.readers.read(|view| view.runs()))
     }
 
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.older(than, limit)))
+    }
+
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         Box::pin(self.readers.read(move |view| view.changed(after)))
     }

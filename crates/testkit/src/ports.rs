@@ -346,6 +346,10 @@ impl Store for Mortal {
         self.inner.runs()
     }
 
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        self.inner.older(than, limit)
+    }
+
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         self.inner.changed(after)
     }

@@ -45,6 +45,7 @@ macro_rules! store_suite {
             runs_do_not_touch_each_other,
             decisions_are_kept_with_their_answers,
             runs_are_listed_newest_first,
+            runs_are_listed_in_pages,
             runs_that_changed_are_told,
             what_is_owed_comes_with_its_events,
             what_is_settled_goes_with_its_events,

@@ -10,14 +10,17 @@ use super::{
     reply::{self, Answer},
     runs, submissions, workers,
 };
-use crate::stream::tail::{Follower, Wanted};
+use crate::stream::{
+    rows::Kept,
+    tail::{Follower, Wanted},
+};
 use axum::{
     Extension,
     extract::Path,
     http::{HeaderMap, StatusCode},
 };
 use maestria_api::{problem::Code, run::Submission};
-use maestria_kernel::{Cost, Event, Run, RunId, Seq, progress::progress, state::RunState};
+use maestria_kernel::{Cost, Event, Run, RunId, Seq, port::RunRow, progress::progress, state::RunState};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -25,6 +28,9 @@ use std::time::Duration;
 
 /// The longest that `POST /operations` waits for the end; then it answers with how far it is.
 const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The most in a list: the newest, or those that are wanted first. `/api/v1` has the rest, in pages.
+const MOST: usize = 100;
 
 /// The run that is meant.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -73,11 +79,9 @@ pub(super) async fn session(shared: State, headers: HeaderMap, Args(which): Args
 }
 
 pub(super) async fn requirements(shared: State, headers: HeaderMap) -> Answer {
-    let rows = shared.app.engine.store().runs().await?;
-    let all: Vec<Value> = rows
-        .iter()
-        .map(|row| json!({"id": row.id, "requirement": row.text, "status": row.state, "submitted_at": row.created_at}))
-        .collect();
+    let line = |row: &RunRow| json!({"id": row.id, "requirement": row.text, "status": row.state, "submitted_at": row.created_at});
+    let newest = |kept: &Kept| kept.newest_first().take(MOST).map(line).collect::<Vec<Value>>();
+    let all = shared.rows.read(newest).await?;
     reply::json(&headers, &json!({"requirements": all}))
 }
 
@@ -133,7 +137,7 @@ pub(super) async fn tasks(shared: State, headers: HeaderMap, Args(which): Args<W
 }
 
 pub(super) async fn at_work(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
-    let items = workers::all(&shared, which.run.as_deref()).await?;
+    let (items, _) = workers::page(&shared, which.run.as_deref(), None, MOST).await?;
     reply::json(&headers, &json!({"workers": items}))
 }
 
@@ -143,18 +147,21 @@ pub(super) async fn reviews(shared: State, headers: HeaderMap, Args(which): Args
 }
 
 pub(super) async fn waiting(shared: State, headers: HeaderMap) -> Answer {
-    let open = shared.app.open_decisions().await.map_err(runs::app_refusal)?;
-    let all: Vec<Value> = open
-        .iter()
-        .map(|(run, decision)| {
-            json!({
-                "id": decision.id, "run": run.id, "question": decision.question, "context": decision.context,
+    let count = shared.rows.read(|kept| kept.totals().decisions).await?;
+    let most = u32::try_from(MOST).unwrap_or(u32::MAX);
+    let mut all = Vec::new();
+    for asked in shared.app.engine.store().asked(Some(false), None, most).await? {
+        if let Some(view) = shared.views.get(asked.run).await?
+            && let Some(decision) = view.run.decision(asked.decision)
+        {
+            all.push(json!({
+                "id": decision.id, "run": asked.run, "question": decision.question, "context": decision.context,
                 "options": decision.options.iter().map(|o| o.choice.as_str()).collect::<Vec<_>>(),
                 "recommended": decision.recommended.as_str(), "expires_at": decision.expires_at,
-            })
-        })
-        .collect();
-    reply::json(&headers, &json!({"decisions": all, "count": all.len()}))
+            }));
+        }
+    }
+    reply::json(&headers, &json!({"decisions": all, "count": count}))
 }
 
 /// What was repaired, from the log.
@@ -183,16 +190,14 @@ pub(super) async fn summary(shared: State, headers: HeaderMap, Args(which): Args
 }
 
 pub(super) async fn metrics(shared: State, headers: HeaderMap) -> Answer {
-    let rows = shared.app.engine.store().runs().await?;
-    let count = |state: &str| rows.iter().filter(|row| row.state == state).count();
+    let totals = shared.rows.read(|kept| kept.totals().clone()).await?;
+    let count = |state: &str| totals.states.get(state).copied().unwrap_or_default();
     let (completed, failed) = (count("completed"), count("failed"));
-    let tokens: u64 = rows.iter().map(|row| row.usage.tokens().0).sum();
-    let cost: Cost = rows.iter().map(|row| row.usage.cost).sum();
     let ended = completed + failed;
     let answer = json!({
-        "runs": rows.len(), "completed": completed, "failed": failed,
+        "runs": totals.states.values().sum::<usize>(), "completed": completed, "failed": failed,
         "success_rate": if ended == 0 { Value::Null } else { json!(completed as f64 / ended as f64) },
-        "tokens": tokens, "cost": dollars(cost), "uptime_seconds": shared.started.elapsed().as_secs(),
+        "tokens": totals.tokens, "cost": dollars(totals.cost), "uptime_seconds": shared.started.elapsed().as_secs(),
     });
     reply::json(&headers, &answer)
 }
@@ -220,10 +225,10 @@ pub(super) async fn control(
 }
 
 pub(super) async fn operations(shared: State, headers: HeaderMap) -> Answer {
-    let rows = shared.app.engine.store().runs().await?;
+    let newest = |kept: &Kept| kept.newest_first().take(MOST).map(|row| row.id).collect::<Vec<RunId>>();
     let mut all = Vec::new();
-    for row in rows.iter().take(100) {
-        if let Some(view) = shared.views.get(row.id).await? {
+    for run in shared.rows.read(newest).await? {
+        if let Some(view) = shared.views.get(run).await? {
             all.push(as_operation(&view.run));
         }
     }

@@ -260,7 +260,8 @@ fn streams() -> Vec<Operation> {
         get("/api/v1/workers", "listWorkers", "Who is at work now.", workers::list)
             .query::<workers::Of>()
             .shows::<Page<Worker>>()
-            .refuses(OF_RUN),
+            .refuses(OF_RUN)
+            .refuses(&[Code::BadCursor]),
     ]
 }
 

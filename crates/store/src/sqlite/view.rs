@@ -132,6 +132,17 @@ impl View {
         )
     }
 
+    pub(super) fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        // No id is as great as this text, and no moment as this one.
+        let (birth, id) = than.map_or((i64::MAX, "~".to_owned()), |(birth, id)| (birth.0, id.to_string()));
+        self.rows(
+            "SELECT id, state, text, target, workspace, workflow, percent, input, cached, output, cost, decisions, work,
+                    scripted, created_at, updated_at
+             FROM runs WHERE (created_at, id) < (?1, ?2) ORDER BY created_at DESC, id DESC LIMIT ?3",
+            params![birth, id, limit],
+        )
+    }
+
     /// The number is read first: what is stored meanwhile is in the rows too early, and told again with its number.
     pub(super) fn changed(&self, after: u64) -> Result<(u64, Vec<RunRow>), StoreError> {
         let newest = self.newest()?;
