@@ -148,13 +148,10 @@ impl Client {
     }
 
     async fn whole_of(&self, response: Response<Incoming>, kind: &str) -> Result<Bytes, ClientError> {
-        let found = content_type(response.headers());
-        if found.starts_with(kind) {
-            let whole = self.whole(response).await?;
-            self.0.answered.store(true, Ordering::Relaxed);
-            return Ok(whole);
-        }
-        Err(self.foreign(format!("it answers with `{found}` where {kind} belongs")))
+        self.check_kind(&response, kind)?;
+        let whole = self.whole(response).await?;
+        self.0.answered.store(true, Ordering::Relaxed);
+        Ok(whole)
     }
 
     async fn refused(&self, response: Response<Incoming>) -> ClientError {
@@ -183,23 +180,39 @@ impl Client {
 
     /// The whole body.
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
-        let mut body = response.into_body();
+        let mut pieces = self.pieces_of(response);
         let mut whole = Vec::new();
-        loop {
-            let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-            match frame.map_err(|_| self.silent(SILENCE))? {
-                None => return Ok(Bytes::from(whole)),
-                Some(Err(error)) => return Err(ClientError::of(self.server(), &error, true)),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        whole.extend_from_slice(&data);
-                    }
-                }
-            }
+        while let Some(piece) = pieces.next().await? {
+            whole.extend_from_slice(&piece);
             if whole.len() > LONGEST {
                 return Err(self.foreign(format!("its answer is longer than {LONGEST} bytes")));
             }
         }
+        Ok(Bytes::from(whole))
+    }
+
+    /// Begins to read a text of some type that may be longer than memory is large.
+    pub(super) async fn pieces(&self, query: &Query, kind: &'static str) -> Result<Pieces, ClientError> {
+        let response = self
+            .send(Method::GET, query.text(), Bytes::new(), &[(ACCEPT, kind)])
+            .await?;
+        self.check_kind(&response, kind)?;
+        Ok(self.pieces_of(response))
+    }
+
+    fn pieces_of(&self, response: Response<Incoming>) -> Pieces {
+        Pieces {
+            client: self.clone(),
+            body: response.into_body(),
+        }
+    }
+
+    fn check_kind(&self, response: &Response<Incoming>, kind: &str) -> Result<(), ClientError> {
+        let found = content_type(response.headers());
+        if found.starts_with(kind) {
+            return Ok(());
+        }
+        Err(self.foreign(format!("it answers with `{found}` where {kind} belongs")))
     }
 
     pub(super) fn silent(&self, limit: Duration) -> ClientError {
@@ -213,6 +226,34 @@ impl Client {
         ClientError::Foreign {
             server: self.server(),
             why,
+        }
+    }
+}
+
+/// A body as it comes.
+#[derive(Debug)]
+pub struct Pieces {
+    client: Client,
+    body: Incoming,
+}
+
+impl Pieces {
+    /// What comes next; none at the end.
+    ///
+    /// # Errors
+    /// [`ClientError::Lost`] or [`ClientError::Silent`] when it breaks off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            let frame = tokio::time::timeout(SILENCE, self.body.frame()).await;
+            match frame.map_err(|_| self.client.silent(SILENCE))? {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::of(self.client.server(), &error, true)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
         }
     }
 }

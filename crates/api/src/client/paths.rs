@@ -1,6 +1,6 @@
 //! The paths, as methods.
 
-use super::{Client, ClientError, query::Query};
+use super::{Client, ClientError, Pieces, query::Query};
 use crate::{
     Page,
     audit::{AuditLine, Checked},
@@ -377,8 +377,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn export_audit(&self) -> Result<String, ClientError> {
-        self.text(&Query::of("/api/v1/audit"), "application/jsonl").await
+    pub async fn export_audit(&self) -> Result<Pieces, ClientError> {
+        self.pieces(&Query::of("/api/v1/audit"), "application/jsonl").await
     }
 
     /// Whether the audit trail is as it was written.

@@ -287,6 +287,31 @@ async fn a_lost_answer_is_asked_for_again_once_under_the_same_key() {
 }
 
 #[tokio::test]
+async fn a_long_text_comes_in_pieces_and_is_not_whole_when_it_breaks_off() {
+    let text = "{}\n".repeat(100_000);
+    let whole = answer("200 OK", "application/jsonl; charset=utf-8", &text);
+    let torn = whole[..whole.len() - 1].to_owned();
+    let server = Script::of(vec![whole, torn, ok("{}")]).await;
+    let mut pieces = server.client().export_audit().await.unwrap();
+    let (mut read, mut count) = (String::new(), 0);
+    while let Some(piece) = pieces.next().await.unwrap() {
+        read.push_str(std::str::from_utf8(&piece).unwrap());
+        count += 1;
+    }
+    assert!(read == text && count > 1, "{count}");
+    let mut pieces = server.client().export_audit().await.unwrap();
+    let broken = loop {
+        match pieces.next().await {
+            Ok(piece) => assert!(piece.is_some(), "it is not whole"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(broken, ClientError::Lost { .. }), "{broken}");
+    let other = server.client().export_audit().await.unwrap_err();
+    assert!(matches!(other, ClientError::Foreign { .. }), "{other}");
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_where_it_was_cut_without_loss_or_repeat() {
     let server = Script::of(vec![
         stream(&(events([3, 5]) + &ready(6) + ": beat\n\n" + "id: 7\ndata: {\"numb")),
