@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use maestria_kernel::{
     At, Command, Effect, EffectId, Event, Refused, Run, RunId, Seq, decide, effects,
-    port::{Batch, Once, RunRow, Sent, Store, StoreError, Stored},
+    port::{Batch, Once, Posted, RunRow, Sent, Store, StoreError, Stored},
     progress::progress,
     run::Work,
 };
@@ -27,7 +27,30 @@ struct Draft {
     run: Run,
     events: Vec<Stored>,
     owed: Vec<(EffectId, Effect)>,
-    once: Option<Once>,
+}
+
+/// Where a command comes from, as far as that is stored with its events.
+#[derive(Default)]
+pub(crate) struct Origin {
+    /// The key that it came with.
+    pub(crate) once: Option<Once>,
+    /// Its number in the inbox.
+    pub(crate) letter: Option<u64>,
+}
+
+impl Origin {
+    /// A command of the inbox, with its number and where it comes from.
+    pub(crate) fn of(posted: Posted) -> (u64, Command, Self) {
+        let Posted { number, command, once } = posted;
+        let letter = Some(number);
+        (number, command, Self { once, letter })
+    }
+}
+
+impl From<Option<Once>> for Origin {
+    fn from(once: Option<Once>) -> Self {
+        Self { once, letter: None }
+    }
 }
 
 /// What a commit brought about.
@@ -81,7 +104,7 @@ impl Book {
         command: &Command,
         settled: Vec<EffectId>,
     ) -> Result<Result<Committed, Refused>, StoreError> {
-        let reported = self.enter(command, settled.clone(), None).await?;
+        let reported = self.enter(command, settled.clone(), Origin::default()).await?;
         if reported.is_err() {
             // The effect is done all the same: a report nobody waits for is not owed twice.
             self.settle(settled).await?;
@@ -89,14 +112,15 @@ impl Book {
         Ok(reported)
     }
 
-    /// Decides a command and stores what follows together with its key, unless that stands for an earlier one.
+    /// Decides a command and stores what follows together with its origin, unless its key stands for an earlier one.
     pub(crate) async fn take(
         &mut self,
         command: &Command,
-        once: Option<Once>,
+        origin: impl Into<Origin>,
     ) -> Result<Result<Committed, Declined>, StoreError> {
-        let key = once.as_ref().map(|once| once.key.clone());
-        let refused = match self.enter(command, Vec::new(), once).await {
+        let origin = origin.into();
+        let key = origin.once.as_ref().map(|once| once.key.clone());
+        let refused = match self.enter(command, Vec::new(), origin).await {
             Ok(Ok(committed)) => return Ok(Ok(committed)),
             Err(StoreError::Repeated(sent)) => return Ok(Err(Declined::Repeated(sent))),
             Err(error) => return Err(error),
@@ -114,15 +138,14 @@ impl Book {
         &mut self,
         command: &Command,
         settled: Vec<EffectId>,
-        once: Option<Once>,
+        origin: Origin,
     ) -> Result<Result<Committed, Refused>, StoreError> {
         let now = self.clock.now();
         match decide(&self.run, command, now) {
             Ok(events) => {
                 let mut draft = self.draft();
                 draft.extend(events, now);
-                draft.once = once;
-                self.commit(draft, settled).await.map(Ok)
+                self.commit(draft, settled, origin).await.map(Ok)
             }
             Err(refused) => Ok(Err(refused)),
         }
@@ -137,7 +160,7 @@ impl Book {
             // What is no observation, or comes from an agent that talks nonsense, is dropped here.
             draft.extend(decide(&draft.run, &command, now).unwrap_or_default(), now);
         }
-        self.commit(draft, Vec::new()).await
+        self.commit(draft, Vec::new(), Origin::default()).await
     }
 
     /// Marks effects as performed that lead to no command.
@@ -158,18 +181,12 @@ impl Book {
             run: self.run.clone(),
             events: Vec::new(),
             owed: Vec::new(),
-            once: None,
         }
     }
 
     /// Makes a draft the truth: stored first, believed then.
-    async fn commit(&mut self, draft: Draft, settled: Vec<EffectId>) -> Result<Committed, StoreError> {
-        let Draft {
-            run,
-            events,
-            owed,
-            once,
-        } = draft;
+    async fn commit(&mut self, draft: Draft, settled: Vec<EffectId>, origin: Origin) -> Result<Committed, StoreError> {
+        let Draft { run, events, owed } = draft;
         if !events.is_empty() || !settled.is_empty() {
             let batch = Batch {
                 after: self.run.seq,
@@ -177,7 +194,8 @@ impl Book {
                 events: events.clone(),
                 owed: owed.clone(),
                 settled,
-                once,
+                once: origin.once,
+                answered: origin.letter,
             };
             self.store.commit(run.id, batch).await?;
             self.run = run;

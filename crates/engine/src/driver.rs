@@ -4,7 +4,7 @@
 //! the run changes and no lock is needed.
 
 use crate::{
-    book::{Book, Committed, Declined},
+    book::{Book, Committed, Declined, Origin},
     engine::{EngineError, Ports},
     journal::Journal,
     observer::Reporter,
@@ -335,8 +335,12 @@ impl Driver {
         }
     }
 
-    async fn take(&mut self, command: &Command, once: Option<Once>) -> Result<Result<(), Declined>, EngineError> {
-        match self.book.take(command, once).await? {
+    async fn take(
+        &mut self,
+        command: &Command,
+        origin: impl Into<Origin>,
+    ) -> Result<Result<(), Declined>, EngineError> {
+        match self.book.take(command, origin).await? {
             Ok(committed) => self.publish(committed).await.map(Ok),
             Err(declined) => Ok(Err(declined)),
         }
@@ -389,9 +393,10 @@ impl Driver {
     async fn read_inbox(&mut self) -> Result<(), EngineError> {
         let run = self.book.run.id;
         for posted in self.ports.store.inbox(run).await? {
-            let taken = self.take(&posted.command, posted.once).await?;
+            let (number, command, origin) = Origin::of(posted);
+            let taken = self.take(&command, origin).await?;
             let refused = taken.err().map(Declined::words);
-            self.ports.store.answer(run, posted.number, refused).await?;
+            self.ports.store.answer(run, number, refused).await?;
         }
         Ok(())
     }

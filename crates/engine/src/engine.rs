@@ -1,7 +1,7 @@
 //! The engine as its users see it: submit, drive, watch, and send commands to runs wherever they are driven.
 
 use crate::{
-    book::{Book, Declined},
+    book::{Book, Declined, Origin},
     clock::Clock,
     driver::{Driver, Leave, Message, Patience},
     lease::{Lease, LeaseError},
@@ -293,9 +293,10 @@ impl Engine {
     async fn answer_inbox(&self, id: RunId) -> Result<(), EngineError> {
         let mut book = self.open(id).await?;
         for posted in self.ports.store.inbox(id).await? {
-            let taken = book.take(&posted.command, posted.once).await?;
+            let (number, command, origin) = Origin::of(posted);
+            let taken = book.take(&command, origin).await?;
             let refused = taken.err().map(Declined::words);
-            self.ports.store.answer(id, posted.number, refused).await?;
+            self.ports.store.answer(id, number, refused).await?;
         }
         Ok(())
     }

@@ -76,6 +76,8 @@ pub struct Batch {
     pub row: Option<RunRow>,
     /// What makes these events happen once, however often they are asked for.
     pub once: Option<Once>,
+    /// The command of the inbox that these events follow from: it is answered with them, as taken.
+    pub answered: Option<u64>,
 }
 
 /// A key that stands for one request: a submission, or an action on a run. Both texts are fingerprints: they can be

@@ -124,7 +124,17 @@ impl Log {
         if batch.row.is_some() {
             self.row = batch.row;
         }
+        if let Some(number) = batch.answered {
+            self.answer(number, None);
+        }
         Ok(())
+    }
+
+    /// The first answer stands.
+    fn answer(&mut self, number: u64, refused: Option<String>) {
+        if let Some(letter) = place(number).and_then(|place| self.inbox.get_mut(place)) {
+            letter.answer.get_or_insert(refused.map_or(Ok(()), Err));
+        }
     }
 
     fn letter(&self, number: u64) -> Option<&Letter> {
@@ -282,11 +292,8 @@ impl Store for MemoryStore {
 
     fn answer(&self, run: RunId, number: u64, refused: Option<String>) -> Boxed<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let mut logs = self.logs();
-            let inbox = logs.runs.get_mut(&run).map(|log| &mut log.inbox);
-            let letter = inbox.zip(place(number)).and_then(|(inbox, place)| inbox.get_mut(place));
-            if let Some(letter) = letter {
-                letter.answer.get_or_insert(refused.map_or(Ok(()), Err));
+            if let Some(log) = self.logs().runs.get_mut(&run) {
+                log.answer(number, refused);
             }
             Ok(())
         })

@@ -55,6 +55,7 @@ macro_rules! store_suite {
             the_first_answer_stands,
             an_answer_to_nothing_does_no_harm,
             a_command_waits_with_its_key,
+            a_command_is_answered_with_its_events,
             writers_of_one_run_exclude_each_other,
             writers_of_many_runs_lose_nothing,
             readers_see_whole_batches,

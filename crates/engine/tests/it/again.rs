@@ -199,3 +199,46 @@ async fn a_command_in_the_inbox_is_done_once_whichever_driver_reads_it() {
     let state = driving.load(run.id).await.unwrap().state;
     assert!(!matches!(state, RunState::Paused(_)), "{state}");
 }
+
+/// A driver that dies between what it stores and what it answers leaves nothing to be done twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_without_a_key_is_taken_from_the_inbox_once() {
+    let mut deaths = 0;
+    for crash in [Crash::Before, Crash::After] {
+        for number in 0.. {
+            let scene = asking();
+            let driving = Arc::new(scene.engine());
+            let (run, driver, _stay) = waiting(&driving, &scene).await;
+            driver.abort();
+            let _ = driver.await;
+            let letter = scene.store.post(run.id, tell(&run, "one"), None).await.unwrap();
+            let mortal: Arc<dyn Store> = Arc::new(Mortal::new(scene.store.clone(), number, crash));
+            let died = until_answered(scene.engine_on(mortal), &scene, run.id, letter).await;
+            until_answered(scene.engine(), &scene, run.id, letter).await;
+            assert_eq!(
+                told(&*scene.store, run.id).await,
+                ["one"],
+                "{crash:?} at commit {number}"
+            );
+            if !died {
+                break;
+            }
+            deaths += 1;
+        }
+    }
+    assert!(deaths > 0, "nobody died before the answer");
+}
+
+/// Drives a run until a letter is answered; whether the driver died before that.
+async fn until_answered(engine: Engine, scene: &Scene, run: RunId, letter: u64) -> bool {
+    let (_stay, leave) = watch::channel(Leave::No);
+    let driver = tokio::spawn(async move { engine.drive(run, Patience::Wait, leave).await });
+    let is_answered = async || scene.store.answered(run, letter).await.unwrap().is_some();
+    while !is_answered().await && !driver.is_finished() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    let died = driver.is_finished();
+    driver.abort();
+    let _ = driver.await;
+    died
+}

@@ -37,6 +37,7 @@ pub(super) struct Commit {
     settled: Vec<EffectId>,
     row: Option<RunRow>,
     once: Option<Once>,
+    answered: Option<u64>,
     asked: Vec<Asked>,
 }
 
@@ -91,6 +92,7 @@ impl Write {
             settled: batch.settled,
             row: batch.row,
             once: batch.once,
+            answered: batch.answered,
         })))
     }
 
@@ -168,6 +170,9 @@ impl Commit {
         asked::keep(connection, &self.asked)?;
         if let Some(once) = &self.once {
             keep_key(connection, run, once, self.at())?;
+        }
+        if let Some(number) = self.answered {
+            answer(connection, run, number, None)?;
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! The inbox: commands left by other processes for whoever drives the run.
 
-use super::run;
+use super::{batch, run, said};
 use maestria_kernel::{
     At,
     command::Command,
-    port::{Once, Posted, Store},
+    port::{Batch, Once, Posted, Store},
 };
 use std::sync::Arc;
 
@@ -66,6 +66,30 @@ pub async fn a_command_waits_with_its_key(store: Arc<dyn Store>) {
         None,
         "nothing is done yet"
     );
+}
+
+/// Both or neither: whoever reads the inbox after a crash finds what was not done, and nothing else.
+pub async fn a_command_is_answered_with_its_events(store: Arc<dyn Store>) {
+    let taken = store.post(run(1), pause("a"), None).await.unwrap();
+    let left = store.post(run(1), pause("b"), None).await.unwrap();
+    let answering = |after, number| Batch {
+        answered: Some(number),
+        ..batch(after, [said("paused")])
+    };
+    store.commit(run(1), answering(0, taken)).await.unwrap();
+    assert!(store.commit(run(1), answering(0, left)).await.is_err(), "a conflict");
+    assert_eq!(store.answered(run(1), taken).await.unwrap(), Some(Ok(())));
+    assert_eq!(store.answered(run(1), left).await.unwrap(), None);
+    let waiting: Vec<u64> = store
+        .inbox(run(1))
+        .await
+        .unwrap()
+        .iter()
+        .map(|posted| posted.number)
+        .collect();
+    assert_eq!(waiting, [left]);
+    store.answer(run(1), taken, Some("too late".to_owned())).await.unwrap();
+    assert_eq!(store.answered(run(1), taken).await.unwrap(), Some(Ok(())));
 }
 
 /// Numbers that were never given.
