@@ -12,6 +12,7 @@ mod stream;
 mod trust;
 
 pub use error::{ClientError, Refusal};
+pub use exchange::Pieces;
 pub use paths::{Act, AuditQuery, RunQuery};
 pub use stream::{EventStream, Tale, Wanted};
 

@@ -60,6 +60,8 @@ pub enum Code {
     NoRoute,
     /// A plan that cannot be executed.
     BadPlan,
+    /// No plan could be made, or none in time.
+    NoPlan,
     /// Too many requests.
     RateLimited,
     /// A defect.
@@ -84,7 +86,7 @@ impl Code {
             Self::WrongState | Self::AlreadyDecided | Self::KeyReused => 409,
             Self::TooLarge => 413,
             Self::NotJson => 415,
-            Self::NoChoice | Self::BadTask | Self::BadTarget | Self::NoRoute | Self::BadPlan => 422,
+            Self::NoChoice | Self::BadTask | Self::BadTarget | Self::NoRoute | Self::BadPlan | Self::NoPlan => 422,
             Self::RateLimited => 429,
             Self::Internal => 500,
             Self::StoreUnavailable | Self::Stopping => 503,
@@ -120,6 +122,7 @@ impl Code {
             Self::BadTarget => "The target is not taken",
             Self::NoRoute => "No model can answer",
             Self::BadPlan => "The plan cannot be executed",
+            Self::NoPlan => "No plan could be made",
             Self::RateLimited => "Too many requests",
             Self::Internal => "This is a defect of maestria",
             Self::StoreUnavailable => "The store cannot be used",

@@ -136,6 +136,18 @@ pub struct Submission {
     pub budget: Option<Cost>,
 }
 
+/// What a submission would become: a run up to its plan, which is stored nowhere.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Planned {
+    /// The run.
+    #[serde(flatten)]
+    pub run: Run,
+    /// The plan, laid out.
+    pub graph: Graph,
+    /// What the whole plan is expected to take.
+    pub estimate: Option<Estimate>,
+}
+
 /// The body of `abort`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

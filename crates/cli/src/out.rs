@@ -22,11 +22,20 @@ macro_rules! eprintln {
 
 /// See [`println`].
 pub(crate) fn line(text: fmt::Arguments<'_>) {
+    write(|out| out.write_fmt(text).and_then(|()| out.write_all(b"\n")));
+}
+
+/// Prints a piece of a text; whether more of it is wanted.
+pub(crate) fn bytes(piece: &[u8]) -> bool {
+    write(|out| out.write_all(piece));
+    !is_broken()
+}
+
+fn write(write: impl FnOnce(&mut io::StdoutLock<'_>) -> io::Result<()>) {
     if is_broken() {
         return;
     }
-    let mut out = io::stdout().lock();
-    if let Err(error) = out.write_fmt(text).and_then(|()| out.write_all(b"\n")) {
+    if let Err(error) = write(&mut io::stdout().lock()) {
         // Only the first reason is kept.
         let _ = BROKEN.set(error);
     }

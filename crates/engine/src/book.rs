@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use maestria_kernel::{
     At, Command, Effect, EffectId, Event, Refused, Run, RunId, Seq, decide, effects,
-    port::{Batch, Once, RunRow, Store, StoreError, Stored},
+    port::{Batch, Once, Posted, RunRow, Sent, Store, StoreError, Stored},
     progress::progress,
     run::Work,
 };
@@ -27,13 +27,54 @@ struct Draft {
     run: Run,
     events: Vec<Stored>,
     owed: Vec<(EffectId, Effect)>,
-    once: Option<Once>,
+}
+
+/// Where a command comes from, as far as that is stored with its events.
+#[derive(Default)]
+pub(crate) struct Origin {
+    /// The key that it came with.
+    pub(crate) once: Option<Once>,
+    /// Its number in the inbox.
+    pub(crate) letter: Option<u64>,
+}
+
+impl Origin {
+    /// A command of the inbox, with its number and where it comes from.
+    pub(crate) fn of(posted: Posted) -> (u64, Command, Self) {
+        let Posted { number, command, once } = posted;
+        let letter = Some(number);
+        (number, command, Self { once, letter })
+    }
+}
+
+impl From<Option<Once>> for Origin {
+    fn from(once: Option<Once>) -> Self {
+        Self { once, letter: None }
+    }
 }
 
 /// What a commit brought about.
 pub(crate) struct Committed {
     pub(crate) events: Vec<Stored>,
     pub(crate) owed: Vec<(EffectId, Effect)>,
+}
+
+/// Why a command was not taken.
+pub(crate) enum Declined {
+    /// The run does not take it.
+    Refused(Refused),
+    /// Its key stands for an earlier one.
+    Repeated(Sent),
+}
+
+impl Declined {
+    /// What is said to who asks in another process.
+    pub(crate) fn words(self) -> String {
+        match self {
+            Self::Refused(refused) => refused.to_string(),
+            Self::Repeated(sent) => StoreError::Repeated(sent).to_string(),
+        }
+    }
 }
 
 impl Book {
@@ -57,43 +98,56 @@ impl Book {
         Self { run, store, clock }
     }
 
-    /// Decides a command and stores what follows, together with the effect that the command settles.
+    /// Decides a report and stores what follows, together with the effect that it settles.
+    pub(crate) async fn report(
+        &mut self,
+        command: &Command,
+        settled: Vec<EffectId>,
+    ) -> Result<Result<Committed, Refused>, StoreError> {
+        let reported = self.enter(command, settled.clone(), Origin::default()).await?;
+        if reported.is_err() {
+            // The effect is done all the same: a report nobody waits for is not owed twice.
+            self.settle(settled).await?;
+        }
+        Ok(reported)
+    }
+
+    /// Decides a command and stores what follows together with its origin, unless its key stands for an earlier one.
     pub(crate) async fn take(
         &mut self,
         command: &Command,
-        settled: Vec<EffectId>,
-    ) -> Result<Result<Committed, Refused>, StoreError> {
-        self.decide(command, settled, None).await
+        origin: impl Into<Origin>,
+    ) -> Result<Result<Committed, Declined>, StoreError> {
+        let origin = origin.into();
+        let key = origin.once.as_ref().map(|once| once.key.clone());
+        let refused = match self.enter(command, Vec::new(), origin).await {
+            Ok(Ok(committed)) => return Ok(Ok(committed)),
+            Err(StoreError::Repeated(sent)) => return Ok(Err(Declined::Repeated(sent))),
+            Err(error) => return Err(error),
+            Ok(Err(refused)) => refused,
+        };
+        // What it asks for may be refused because it was done the first time.
+        let sent = match key {
+            Some(key) => self.store.sent(key, self.clock.now()).await?,
+            None => None,
+        };
+        Ok(Err(sent.map_or(Declined::Refused(refused), Declined::Repeated)))
     }
 
-    /// Decides a submission and stores the run, unless its key stands for an earlier one.
-    pub(crate) async fn submit(
-        &mut self,
-        command: &Command,
-        once: Option<Once>,
-    ) -> Result<Result<Committed, Refused>, StoreError> {
-        self.decide(command, Vec::new(), once).await
-    }
-
-    async fn decide(
+    async fn enter(
         &mut self,
         command: &Command,
         settled: Vec<EffectId>,
-        once: Option<Once>,
+        origin: Origin,
     ) -> Result<Result<Committed, Refused>, StoreError> {
         let now = self.clock.now();
         match decide(&self.run, command, now) {
             Ok(events) => {
                 let mut draft = self.draft();
                 draft.extend(events, now);
-                draft.once = once;
-                self.commit(draft, settled).await.map(Ok)
+                self.commit(draft, settled, origin).await.map(Ok)
             }
-            Err(refused) => {
-                // The effect is done all the same: a report nobody waits for is not owed twice.
-                self.settle(settled).await?;
-                Ok(Err(refused))
-            }
+            Err(refused) => Ok(Err(refused)),
         }
     }
 
@@ -106,7 +160,7 @@ impl Book {
             // What is no observation, or comes from an agent that talks nonsense, is dropped here.
             draft.extend(decide(&draft.run, &command, now).unwrap_or_default(), now);
         }
-        self.commit(draft, Vec::new()).await
+        self.commit(draft, Vec::new(), Origin::default()).await
     }
 
     /// Marks effects as performed that lead to no command.
@@ -127,18 +181,12 @@ impl Book {
             run: self.run.clone(),
             events: Vec::new(),
             owed: Vec::new(),
-            once: None,
         }
     }
 
     /// Makes a draft the truth: stored first, believed then.
-    async fn commit(&mut self, draft: Draft, settled: Vec<EffectId>) -> Result<Committed, StoreError> {
-        let Draft {
-            run,
-            events,
-            owed,
-            once,
-        } = draft;
+    async fn commit(&mut self, draft: Draft, settled: Vec<EffectId>, origin: Origin) -> Result<Committed, StoreError> {
+        let Draft { run, events, owed } = draft;
         if !events.is_empty() || !settled.is_empty() {
             let batch = Batch {
                 after: self.run.seq,
@@ -146,7 +194,8 @@ impl Book {
                 events: events.clone(),
                 owed: owed.clone(),
                 settled,
-                once,
+                once: origin.once,
+                answered: origin.letter,
             };
             self.store.commit(run.id, batch).await?;
             self.run = run;

@@ -4,7 +4,7 @@
 //! the run changes and no lock is needed.
 
 use crate::{
-    book::{Book, Committed},
+    book::{Book, Committed, Declined, Origin},
     engine::{EngineError, Ports},
     journal::Journal,
     observer::Reporter,
@@ -14,7 +14,7 @@ use maestria_kernel::{
     Command, DecisionId, Effect, EffectId, Event, Refused, Run, TaskId,
     decision::Choice,
     permission::Question,
-    port::{Control, Stored},
+    port::{Control, Once, Stored},
     state::RunState,
 };
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
@@ -53,7 +53,8 @@ pub enum Leave {
 pub(crate) enum Message {
     Command {
         command: Box<Command>,
-        reply: Option<oneshot::Sender<Result<(), Refused>>>,
+        once: Option<Once>,
+        reply: oneshot::Sender<Result<(), Declined>>,
     },
     Observed(Box<Event>),
     Asked(Box<Asking>),
@@ -193,7 +194,7 @@ impl Driver {
         match leave {
             Leave::No => return Ok(()),
             Leave::Pause => {
-                let _ = self.take(&Command::Pause { by }, Vec::new()).await?;
+                let _ = self.take(&Command::Pause { by }, None).await?;
                 self.stop_workers();
             }
             Leave::Abort => {
@@ -201,7 +202,7 @@ impl Driver {
                     by,
                     because: String::new(),
                 };
-                let _ = self.take(&command, Vec::new()).await?;
+                let _ = self.take(&command, None).await?;
             }
         }
         Ok(())
@@ -209,12 +210,10 @@ impl Driver {
 
     async fn handle(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
-            Message::Command { command, reply } => {
-                let answer = self.take(&command, Vec::new()).await?;
-                if let Some(reply) = reply {
-                    // Whoever asked may have gone.
-                    let _ = reply.send(answer);
-                }
+            Message::Command { command, once, reply } => {
+                let answer = self.take(&command, once).await?;
+                // Whoever asked may have gone.
+                let _ = reply.send(answer);
             }
             Message::Observed(event) => self.observed(*event).await?,
             Message::Asked(asking) => self.asked(*asking).await?,
@@ -264,7 +263,7 @@ impl Driver {
             question: Box::new(question.clone()),
             because: asking.because.clone(),
         };
-        let _ = self.take(&command, Vec::new()).await?;
+        let _ = self.report(&command, Vec::new()).await?;
         let open = self.book.run.open_decisions().find(|d| d.is_about(task, &question));
         match open.map(|d| d.id) {
             Some(decision) => self.asking.entry(decision).or_default().push(asking),
@@ -275,7 +274,7 @@ impl Driver {
 
     /// Whether a decision still gives leave; if so, it has from now on been given.
     async fn gives_leave(&mut self, decision: DecisionId) -> Result<bool, EngineError> {
-        let used = self.take(&Command::Use { decision }, Vec::new()).await?;
+        let used = self.report(&Command::Use { decision }, Vec::new()).await?;
         Ok(used.is_ok())
     }
 
@@ -320,7 +319,7 @@ impl Driver {
         self.owed.remove(&id);
         match command {
             Some(command) => {
-                if let Err(refused) = self.take(&command, vec![id]).await? {
+                if let Err(refused) = self.report(&command, vec![id]).await? {
                     tracing::debug!(%id, %refused, "a result came too late");
                 }
             }
@@ -329,10 +328,21 @@ impl Driver {
         Ok(())
     }
 
-    async fn take(&mut self, command: &Command, settled: Vec<EffectId>) -> Result<Result<(), Refused>, EngineError> {
-        match self.book.take(command, settled).await? {
+    async fn report(&mut self, command: &Command, settled: Vec<EffectId>) -> Result<Result<(), Refused>, EngineError> {
+        match self.book.report(command, settled).await? {
             Ok(committed) => self.publish(committed).await.map(Ok),
             Err(refused) => Ok(Err(refused)),
+        }
+    }
+
+    async fn take(
+        &mut self,
+        command: &Command,
+        origin: impl Into<Origin>,
+    ) -> Result<Result<(), Declined>, EngineError> {
+        match self.book.take(command, origin).await? {
+            Ok(committed) => self.publish(committed).await.map(Ok),
+            Err(declined) => Ok(Err(declined)),
         }
     }
 
@@ -383,12 +393,10 @@ impl Driver {
     async fn read_inbox(&mut self) -> Result<(), EngineError> {
         let run = self.book.run.id;
         for posted in self.ports.store.inbox(run).await? {
-            let refused = self
-                .take(&posted.command, Vec::new())
-                .await?
-                .err()
-                .map(|r| r.to_string());
-            self.ports.store.answer(run, posted.number, refused).await?;
+            let (number, command, origin) = Origin::of(posted);
+            let taken = self.take(&command, origin).await?;
+            let refused = taken.err().map(Declined::words);
+            self.ports.store.answer(run, number, refused).await?;
         }
         Ok(())
     }

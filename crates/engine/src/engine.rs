@@ -1,7 +1,7 @@
 //! The engine as its users see it: submit, drive, watch, and send commands to runs wherever they are driven.
 
 use crate::{
-    book::Book,
+    book::{Book, Declined, Origin},
     clock::Clock,
     driver::{Driver, Leave, Message, Patience},
     lease::{Lease, LeaseError},
@@ -83,6 +83,15 @@ pub enum EngineError {
     },
 }
 
+impl From<Declined> for EngineError {
+    fn from(declined: Declined) -> Self {
+        match declined {
+            Declined::Refused(refused) => refused.into(),
+            Declined::Repeated(sent) => StoreError::Repeated(sent).into(),
+        }
+    }
+}
+
 /// Drives runs.
 #[derive(Debug)]
 pub struct Engine {
@@ -127,7 +136,7 @@ impl Engine {
         let command = Command::Submit {
             request: Box::new(request),
         };
-        book.submit(&command, once).await?.map_err(EngineError::Refused)?;
+        book.take(&command, once).await??;
         Ok(book.run)
     }
 
@@ -203,44 +212,62 @@ impl Engine {
     /// # Errors
     /// [`EngineError::Refused`] when the run does not take it.
     pub async fn send(&self, id: RunId, command: Command) -> Result<(), EngineError> {
+        self.send_once(id, command, None).await
+    }
+
+    /// The same, for a command that may come again under its key: it is done once, and answered alike each time.
+    ///
+    /// # Errors
+    /// As [`Engine::send`]; [`StoreError::Repeated`] when the key stands for another request.
+    pub async fn send_once(&self, id: RunId, command: Command, once: Option<Once>) -> Result<(), EngineError> {
+        match self.deliver(id, command, once.clone()).await {
+            Err(EngineError::Store(StoreError::Repeated(sent))) if once.is_some_and(|once| once.is(&sent)) => Ok(()),
+            delivered => delivered,
+        }
+    }
+
+    async fn deliver(&self, id: RunId, command: Command, once: Option<Once>) -> Result<(), EngineError> {
         let driver = self.tails.lock().await.get(&id).and_then(|t| t.driver.clone());
         if let Some(driver) = driver {
             let (reply, answer) = oneshot::channel();
             let message = Message::Command {
                 command: Box::new(command.clone()),
-                reply: Some(reply),
+                once: once.clone(),
+                reply,
             };
             if driver.send(message).await.is_ok()
                 && let Ok(answer) = answer.await
             {
-                return answer.map_err(EngineError::Refused);
+                return answer.map_err(EngineError::from);
             }
         }
         match Lease::pass(&self.locks, id).await {
-            Ok(_lease) => self.enter(id, &command).await,
-            Err(LeaseError::Held { holder, .. }) => self.post(id, command, holder).await,
+            Ok(_lease) => {
+                self.open(id).await?.take(&command, once).await??;
+                Ok(())
+            }
+            Err(LeaseError::Held { holder, .. }) => self.post(id, (command, once), holder).await,
             Err(error) => Err(error.into()),
         }
     }
 
-    async fn enter(&self, id: RunId, command: &Command) -> Result<(), EngineError> {
-        let mut book = self.open(id).await?;
-        book.take(command, Vec::new()).await?.map_err(EngineError::Refused)?;
-        Ok(())
-    }
-
-    async fn post(&self, id: RunId, command: Command, holder: String) -> Result<(), EngineError> {
+    async fn post(
+        &self,
+        id: RunId,
+        (command, once): (Command, Option<Once>),
+        holder: String,
+    ) -> Result<(), EngineError> {
         let store = &self.ports.store;
         let Some(command) = maestria_secrets::funnel().clean_value(command) else {
             let what = "there is a secret where none can be; leave it out".to_owned();
             return Err(EngineError::RefusedElsewhere(what));
         };
-        let number = store.post(id, command).await?;
+        let number = store.post(id, command, once.clone()).await?;
         let deadline = tokio::time::Instant::now() + ANSWER;
         while tokio::time::Instant::now() < deadline {
             match store.answered(id, number).await? {
                 Some(Ok(())) => return Ok(()),
-                Some(Err(refused)) => return Err(EngineError::RefusedElsewhere(refused)),
+                Some(Err(refused)) => return Err(self.refused_elsewhere(refused, once).await?),
                 None => {}
             }
             // A driver may end with the command unread; then it is ours to answer.
@@ -252,12 +279,24 @@ impl Engine {
         Err(EngineError::NoAnswer { run: id, holder })
     }
 
+    /// The process that drives the run says only a sentence; what a key stands for is in the store.
+    async fn refused_elsewhere(&self, refused: String, once: Option<Once>) -> Result<EngineError, StoreError> {
+        let sent = match once {
+            Some(once) => self.ports.store.sent(once.key, self.ports.clock.now()).await?,
+            None => None,
+        };
+        Ok(sent.map_or(EngineError::RefusedElsewhere(refused), |sent| {
+            StoreError::Repeated(sent).into()
+        }))
+    }
+
     async fn answer_inbox(&self, id: RunId) -> Result<(), EngineError> {
         let mut book = self.open(id).await?;
         for posted in self.ports.store.inbox(id).await? {
-            let taken = book.take(&posted.command, Vec::new()).await?;
-            let refused = taken.err().map(|refused| refused.to_string());
-            self.ports.store.answer(id, posted.number, refused).await?;
+            let (number, command, origin) = Origin::of(posted);
+            let taken = book.take(&command, origin).await?;
+            let refused = taken.err().map(Declined::words);
+            self.ports.store.answer(id, number, refused).await?;
         }
         Ok(())
     }

@@ -74,12 +74,15 @@ pub struct Batch {
     pub settled: Vec<EffectId>,
     /// The row that lists show, if it changed.
     pub row: Option<RunRow>,
-    /// What makes a submission one run, however often it is sent.
+    /// What makes these events happen once, however often they are asked for.
     pub once: Option<Once>,
+    /// The command of the inbox that these events follow from: it is answered with them, as taken.
+    pub answered: Option<u64>,
 }
 
-/// A key that stands for one submission. Both texts are fingerprints: they can be compared, and nothing else.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A key that stands for one request: a submission, or an action on a run. Both texts are fingerprints: they can be
+/// compared, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Once {
     /// Who sends it, by which name.
     pub key: String,
@@ -94,8 +97,15 @@ pub struct Once {
 pub struct Sent {
     /// What was sent, as [`Once`] has it.
     pub request: String,
-    /// What it became.
+    /// The run that it became, or that it was done with.
     pub run: RunId,
+}
+
+impl Once {
+    /// Whether that was this request.
+    pub fn is(&self, sent: &Sent) -> bool {
+        self.request == sent.request
+    }
 }
 
 /// A decision's place in the order in which people look at them: those that wait, the one that expires first before the
@@ -183,6 +193,8 @@ pub struct Posted {
     pub number: u64,
     /// The command.
     pub command: crate::command::Command,
+    /// What makes it happen once, however often it is left.
+    pub once: Option<Once>,
 }
 
 /// What can go wrong with the store.
@@ -212,8 +224,8 @@ pub enum StoreError {
         /// The database.
         path: String,
     },
-    /// The key of a submission stands for an earlier one.
-    #[error("a submission under this key was stored before, as {}", .0.run)]
+    /// The key of a request stands for an earlier one.
+    #[error("a request under this key was stored before, of {}", .0.run)]
     Repeated(Sent),
     /// Another program holds the database.
     #[error("{path} is locked by another program; close it (a database browser, a backup) and try again")]
@@ -281,11 +293,14 @@ pub trait Store: Send + Sync {
     /// All runs, newest first.
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>>;
 
+    /// The runs older than one that was submitted at a moment, or all, newest first; at most `limit`.
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>>;
+
     /// The number of the newest event of all, and the rows of the runs that have events after `after`. A row may be newer
     /// than the number, never older.
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>>;
 
-    /// What the key of a submission stands for at a moment.
+    /// What the key of a request stands for at a moment.
     fn sent(&self, key: String, now: At) -> Boxed<'_, Result<Option<Sent>, StoreError>>;
 
     /// The decisions of all runs that come after one, at most `limit`; of those that wait or those that do not, or of all.
@@ -299,8 +314,13 @@ pub trait Store: Send + Sync {
     /// Whose decision it is.
     fn asker(&self, decision: DecisionId) -> Boxed<'_, Result<Option<RunId>, StoreError>>;
 
-    /// Leaves a command for whoever drives the run; returns its number.
-    fn post(&self, run: RunId, command: crate::command::Command) -> Boxed<'_, Result<u64, StoreError>>;
+    /// Leaves a command for whoever drives the run, with the key that its events are to be stored with; returns its number.
+    fn post(
+        &self,
+        run: RunId,
+        command: crate::command::Command,
+        once: Option<Once>,
+    ) -> Boxed<'_, Result<u64, StoreError>>;
 
     /// Commands left and not yet answered, in order.
     fn inbox(&self, run: RunId) -> Boxed<'_, Result<Vec<Posted>, StoreError>>;

@@ -208,14 +208,18 @@ impl Audit {
         Ok(head)
     }
 
-    /// Every entry, as it stands. [`Audit::verify`] says whether they can be believed.
+    /// Every entry as it stands now, a line each; `None` when there is no trail. [`Audit::verify`] says whether they can be
+    /// believed.
     ///
     /// # Errors
     /// When the trail cannot be read.
-    pub fn lines(&self) -> io::Result<Vec<String>> {
-        match fs::read_to_string(self.trail()) {
-            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+    pub fn export(&self) -> io::Result<Option<io::Take<File>>> {
+        match File::open(self.trail()) {
+            Ok(file) => {
+                let (length, ()) = verify::at_rest(&file, || ())?;
+                Ok(Some(file.take(length)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

@@ -4,6 +4,7 @@ use crate::{
     audit::{self, Audited},
     config::{AgentTable, Config, Workflows},
     gateway::{InHouse, LaneStatus, way},
+    stream::{pages::Pages, rows::is_finished},
     telemetry::Telemetry,
 };
 use maestria_agents::{
@@ -53,6 +54,9 @@ pub enum AppError {
     /// Nothing of that name.
     #[error("{0}")]
     NotFound(String),
+    /// No plan could be made.
+    #[error("{0}")]
+    Plan(String),
     /// The engine failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -275,9 +279,16 @@ impl App {
     /// [`AppError::Config`] with what was spent.
     pub async fn check_day_budget(&self) -> Result<(), AppError> {
         let since = now().0 - 24 * 3_600_000;
-        let rows = self.engine.store().runs().await?;
-        let today = rows.iter().filter(|r| r.created_at.0 >= since);
-        self.check_spent(today.map(|r| r.usage.cost).sum())
+        let mut spent = Cost::default();
+        let mut pages = Pages::of(self.engine.store());
+        while let Some(page) = pages.next().await? {
+            let today = page.iter().take_while(|row| row.created_at.0 >= since);
+            spent = spent.plus(today.map(|row| row.usage.cost).sum());
+            if page.last().is_some_and(|row| row.created_at.0 < since) {
+                break;
+            }
+        }
+        self.check_spent(spent)
     }
 
     /// The same for somebody who knows what they have cost.
@@ -306,9 +317,13 @@ impl App {
     /// # Errors
     /// [`AppError::Store`].
     pub async fn last_unfinished(&self) -> Result<Option<RunId>, AppError> {
-        let rows = self.engine.store().runs().await?;
-        let done = |state: &str| matches!(state, "completed" | "failed" | "aborted");
-        Ok(rows.iter().find(|r| !done(&r.state)).map(|r| r.id))
+        let mut pages = Pages::of(self.engine.store());
+        while let Some(page) = pages.next().await? {
+            if let Some(open) = page.iter().find(|row| !is_finished(&row.state)) {
+                return Ok(Some(open.id));
+            }
+        }
+        Ok(None)
     }
 
     /// Decisions that wait, with their runs.
@@ -317,10 +332,13 @@ impl App {
     /// [`AppError::Store`].
     pub async fn open_decisions(&self) -> Result<Vec<(Run, Decision)>, AppError> {
         let mut open = Vec::new();
-        for row in self.engine.store().runs().await?.iter().filter(|r| r.decisions > 0) {
-            let run = self.engine.load(row.id).await?;
-            let decisions: Vec<Decision> = run.open_decisions().cloned().collect();
-            open.extend(decisions.into_iter().map(|d| (run.clone(), d)));
+        let mut pages = Pages::of(self.engine.store());
+        while let Some(page) = pages.next().await? {
+            for row in page.iter().filter(|row| row.decisions > 0) {
+                let run = self.engine.load(row.id).await?;
+                let decisions: Vec<Decision> = run.open_decisions().cloned().collect();
+                open.extend(decisions.into_iter().map(|d| (run.clone(), d)));
+            }
         }
         Ok(open)
     }

@@ -10,7 +10,7 @@ use maestria_kernel::{
     At, DecisionId, Effect, EffectId, Event, RunId, Seq,
     command::Command,
     permission::{Action, Ruling},
-    port::{Asked, Batch, Boxed, Numbered, Posted, RunRow, Sent, Store, StoreError},
+    port::{Asked, Batch, Boxed, Numbered, Once, Posted, RunRow, Sent, Store, StoreError},
 };
 use maestria_sandbox::audit::{Audit, Record, fingerprint};
 use std::{
@@ -164,6 +164,10 @@ impl Store for Audited {
         self.store.runs()
     }
 
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        self.store.older(than, limit)
+    }
+
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         self.store.changed(after)
     }
@@ -185,8 +189,8 @@ impl Store for Audited {
         self.store.asker(decision)
     }
 
-    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
-        self.store.post(run, command)
+    fn post(&self, run: RunId, command: Command, once: Option<Once>) -> Boxed<'_, Result<u64, StoreError>> {
+        self.store.post(run, command, once)
     }
 
     fn inbox(&self, run: RunId) -> Boxed<'_, Result<Vec<Posted>, StoreError>> {

@@ -134,10 +134,7 @@ impl Host {
     /// Goes on with everything that was under way when an earlier server ended, then begins runs as there is room, for ever.
     pub(crate) async fn serve(self: Arc<Self>) {
         if self.hosting == Hosting::All {
-            let open = self.rows.read(|kept| {
-                let open = kept.newest_first().filter(|row| !is_finished(&row.state));
-                open.map(|row| row.id).collect()
-            });
+            let open = self.rows.read(|kept| kept.open(None).map(|row| row.id).collect());
             match open.await {
                 Ok(open) => *self.yard.asked() = open,
                 Err(error) => tracing::warn!(%error, "runs under way cannot be looked up"),
@@ -360,8 +357,4 @@ async fn drive(app: &App, yard: &Yard, run: RunId, patience: Patience) {
             tokio::time::sleep(REST).await;
         }
     }
-}
-
-fn is_finished(state: &str) -> bool {
-    matches!(state, "completed" | "failed" | "aborted")
 }

@@ -21,6 +21,7 @@ mod metrics;
 mod money;
 mod near;
 mod operations;
+mod plans;
 mod problem;
 mod repeats;
 mod reply;
@@ -30,6 +31,7 @@ mod server;
 mod shown;
 mod site;
 mod socket;
+mod submissions;
 mod tls;
 mod violations;
 mod websocket;
@@ -66,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) pace: access::pace::Pace,
     /// Room for conversations, which stay open.
     pub(crate) lines: Arc<tokio::sync::Semaphore>,
+    /// Room for plans without runs: as many at once as there are places for runs.
+    pub(crate) plans: tokio::sync::Semaphore,
     pub(crate) repeats: repeats::Repeats,
     pub(crate) site: site::Site,
     pub(crate) started: Instant,

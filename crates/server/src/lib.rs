@@ -11,6 +11,7 @@ pub mod gateway;
 mod histogram;
 mod host;
 pub mod http;
+mod plan;
 mod recordings;
 pub mod rules;
 mod stream;

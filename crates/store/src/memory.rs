@@ -22,7 +22,7 @@ struct Logs {
     runs: BTreeMap<RunId, Log>,
     /// Every event in the order of commits; event number n lies at place n - 1.
     feed: Vec<(RunId, Seq)>,
-    /// What keys of submissions stand for.
+    /// What keys stand for.
     sent: BTreeMap<String, (Once, RunId)>,
 }
 
@@ -37,6 +37,7 @@ struct Log {
 #[derive(Debug)]
 struct Letter {
     command: Command,
+    once: Option<Once>,
     answer: Option<Result<(), String>>,
 }
 
@@ -84,6 +85,13 @@ impl Logs {
         Ok(())
     }
 
+    /// The rows of all runs, newest first.
+    fn rows(&self) -> Vec<RunRow> {
+        let mut rows: Vec<RunRow> = self.runs.values().filter_map(|log| log.row.clone()).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+        rows
+    }
+
     /// The decisions of all runs, in order.
     fn asked(&self) -> BTreeSet<Asked> {
         let mut asked = BTreeMap::new();
@@ -116,7 +124,17 @@ impl Log {
         if batch.row.is_some() {
             self.row = batch.row;
         }
+        if let Some(number) = batch.answered {
+            self.answer(number, None);
+        }
         Ok(())
+    }
+
+    /// The first answer stands.
+    fn answer(&mut self, number: u64, refused: Option<String>) {
+        if let Some(letter) = place(number).and_then(|place| self.inbox.get_mut(place)) {
+            letter.answer.get_or_insert(refused.map_or(Ok(()), Err));
+        }
     }
 
     fn letter(&self, number: u64) -> Option<&Letter> {
@@ -199,8 +217,13 @@ impl Store for MemoryStore {
     }
 
     fn runs(&self) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
-        let mut rows: Vec<RunRow> = self.logs().runs.values().filter_map(|log| log.row.clone()).collect();
-        rows.sort_by_key(|row| std::cmp::Reverse((row.created_at, row.id)));
+        done(Ok(self.logs().rows()))
+    }
+
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        let mut rows = self.logs().rows();
+        rows.retain(|row| than.is_none_or(|than| (row.created_at, row.id) < than));
+        rows.truncate(limit as usize);
         done(Ok(rows))
     }
 
@@ -237,11 +260,15 @@ impl Store for MemoryStore {
             .map(|one| one.run)))
     }
 
-    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
+    fn post(&self, run: RunId, command: Command, once: Option<Once>) -> Boxed<'_, Result<u64, StoreError>> {
         Box::pin(async move {
             let mut logs = self.logs();
             let inbox = &mut logs.runs.entry(run).or_default().inbox;
-            inbox.push(Letter { command, answer: None });
+            inbox.push(Letter {
+                command,
+                once,
+                answer: None,
+            });
             Ok(number(inbox.len() - 1))
         })
     }
@@ -257,6 +284,7 @@ impl Store for MemoryStore {
                 .map(|(place, letter)| Posted {
                     number: number(place),
                     command: letter.command.clone(),
+                    once: letter.once.clone(),
                 })
                 .collect()
         })))
@@ -264,11 +292,8 @@ impl Store for MemoryStore {
 
     fn answer(&self, run: RunId, number: u64, refused: Option<String>) -> Boxed<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            let mut logs = self.logs();
-            let inbox = logs.runs.get_mut(&run).map(|log| &mut log.inbox);
-            let letter = inbox.zip(place(number)).and_then(|(inbox, place)| inbox.get_mut(place));
-            if let Some(letter) = letter {
-                letter.answer.get_or_insert(refused.map_or(Ok(()), Err));
+            if let Some(log) = self.logs().runs.get_mut(&run) {
+                log.answer(number, refused);
             }
             Ok(())
         })

@@ -17,7 +17,7 @@ pub use ledger::SqliteLedger;
 use location::Location;
 use maestria_kernel::{
     At, Command, DecisionId, Effect, EffectId, RunId, Seq,
-    port::{Asked, Batch, Boxed, Numbered, Posted, RunRow, Sent, Store, StoreError, Stored},
+    port::{Asked, Batch, Boxed, Numbered, Once, Posted, RunRow, Sent, Store, StoreError, Stored},
 };
 use reader::Readers;
 use record::Write;
@@ -144,6 +144,10 @@ impl Store for SqliteStore {
         Box::pin(self.readers.read(|view| view.runs()))
     }
 
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        Box::pin(self.readers.read(move |view| view.older(than, limit)))
+    }
+
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         Box::pin(self.readers.read(move |view| view.changed(after)))
     }
@@ -165,9 +169,9 @@ impl Store for SqliteStore {
         Box::pin(self.readers.read(move |view| view.asker(decision)))
     }
 
-    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
+    fn post(&self, run: RunId, command: Command, once: Option<Once>) -> Boxed<'_, Result<u64, StoreError>> {
         Box::pin(async move {
-            let write = Write::post(run, &command).map_err(|e| self.damaged(e))?;
+            let write = Write::post(run, &command, once).map_err(|e| self.damaged(e))?;
             self.write(write).await
         })
     }

@@ -13,8 +13,8 @@ use maestria_kernel::{
     permission::{Action, Lasting, Question},
     plan::{Estimate, Plan, PlanSource, PlannedTask, TaskKind},
     port::{
-        Agents, Asked, Batch, Boxed, Control, MergeResult, Numbered, Observer, PlanJob, Planner, Posted, Repository,
-        RepositoryError, ReviewJob, RunRow, Sent, Store, StoreError, Stored, TaskJob,
+        Agents, Asked, Batch, Boxed, Control, MergeResult, Numbered, Observer, Once, PlanJob, Planner, Posted,
+        Repository, RepositoryError, ReviewJob, RunRow, Sent, Store, StoreError, Stored, TaskJob,
     },
     request::{Ground, Request},
     review::{Opinion, ReviewVerdict},
@@ -346,6 +346,10 @@ impl Store for Mortal {
         self.inner.runs()
     }
 
+    fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Boxed<'_, Result<Vec<RunRow>, StoreError>> {
+        self.inner.older(than, limit)
+    }
+
     fn changed(&self, after: u64) -> Boxed<'_, Result<(u64, Vec<RunRow>), StoreError>> {
         self.inner.changed(after)
     }
@@ -367,8 +371,8 @@ impl Store for Mortal {
         self.inner.asker(decision)
     }
 
-    fn post(&self, run: RunId, command: Command) -> Boxed<'_, Result<u64, StoreError>> {
-        self.inner.post(run, command)
+    fn post(&self, run: RunId, command: Command, once: Option<Once>) -> Boxed<'_, Result<u64, StoreError>> {
+        self.inner.post(run, command, once)
     }
 
     fn inbox(&self, run: RunId) -> Boxed<'_, Result<Vec<Posted>, StoreError>> {

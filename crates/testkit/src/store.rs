@@ -45,6 +45,7 @@ macro_rules! store_suite {
             runs_do_not_touch_each_other,
             decisions_are_kept_with_their_answers,
             runs_are_listed_newest_first,
+            runs_are_listed_in_pages,
             runs_that_changed_are_told,
             what_is_owed_comes_with_its_events,
             what_is_settled_goes_with_its_events,
@@ -53,6 +54,8 @@ macro_rules! store_suite {
             commands_wait_in_order,
             the_first_answer_stands,
             an_answer_to_nothing_does_no_harm,
+            a_command_waits_with_its_key,
+            a_command_is_answered_with_its_events,
             writers_of_one_run_exclude_each_other,
             writers_of_many_runs_lose_nothing,
             readers_see_whole_batches,
@@ -63,6 +66,7 @@ macro_rules! store_suite {
             decisions_are_found_in_the_order_people_look_at_them,
             a_key_stands_for_one_submission_until_it_ends,
             a_key_goes_with_its_batch,
+            a_key_makes_an_action_on_a_run_happen_once,
             of_submissions_at_once_under_one_key_one_is_stored,
         );
     };

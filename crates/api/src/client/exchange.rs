@@ -1,7 +1,6 @@
 //! One request and its answer: within time limits, of a bounded length, and as the type that was asked for.
 
 use super::{Client, ClientError, error::Document, query::Query};
-use crate::meta::Health;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::{
@@ -88,7 +87,7 @@ impl Client {
         }
     }
 
-    /// Does something, once: a lost answer is asked for again under the same key, from the same server.
+    /// Does something, once: a lost answer is asked for again under the same key, which is stored with what was done.
     pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, ClientError> {
         let body = serde_json::to_vec(body).map_err(|error| self.foreign(error.to_string()))?;
         let body = Bytes::from(body);
@@ -106,20 +105,14 @@ impl Client {
                 self.whole_of(sent.await?, JSON).await
             };
             match done.await {
-                // Another server does not know the key, and would do it twice.
-                Err(ClientError::Lost { .. }) if !was_lost && self.is_the_same_since(begun).await => was_lost = true,
+                // As soon as the server is there again.
+                Err(ClientError::Lost { .. }) if !was_lost && self.health().await.is_ok() => was_lost = true,
                 Err(error) if error.is_too_early() && begun.elapsed() < AWAY => {
                     tokio::time::sleep(error.pause().unwrap_or(PAUSE)).await;
                 }
                 done => return self.value(&done?),
             }
         }
-    }
-
-    /// Whether the server that runs has run since then.
-    async fn is_the_same_since(&self, then: Instant) -> bool {
-        let health: Result<Health, ClientError> = self.get(&Query::of("/api/v1/health")).await;
-        health.is_ok_and(|health| health.uptime_seconds > then.elapsed().as_secs() + 1)
     }
 
     /// Sends a request; an answer that is no success is an error.
@@ -155,13 +148,10 @@ impl Client {
     }
 
     async fn whole_of(&self, response: Response<Incoming>, kind: &str) -> Result<Bytes, ClientError> {
-        let found = content_type(response.headers());
-        if found.starts_with(kind) {
-            let whole = self.whole(response).await?;
-            self.0.answered.store(true, Ordering::Relaxed);
-            return Ok(whole);
-        }
-        Err(self.foreign(format!("it answers with `{found}` where {kind} belongs")))
+        self.check_kind(&response, kind)?;
+        let whole = self.whole(response).await?;
+        self.0.answered.store(true, Ordering::Relaxed);
+        Ok(whole)
     }
 
     async fn refused(&self, response: Response<Incoming>) -> ClientError {
@@ -190,23 +180,39 @@ impl Client {
 
     /// The whole body.
     async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
-        let mut body = response.into_body();
+        let mut pieces = self.pieces_of(response);
         let mut whole = Vec::new();
-        loop {
-            let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-            match frame.map_err(|_| self.silent(SILENCE))? {
-                None => return Ok(Bytes::from(whole)),
-                Some(Err(error)) => return Err(ClientError::of(self.server(), &error, true)),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        whole.extend_from_slice(&data);
-                    }
-                }
-            }
+        while let Some(piece) = pieces.next().await? {
+            whole.extend_from_slice(&piece);
             if whole.len() > LONGEST {
                 return Err(self.foreign(format!("its answer is longer than {LONGEST} bytes")));
             }
         }
+        Ok(Bytes::from(whole))
+    }
+
+    /// Begins to read a text of some type that may be longer than memory is large.
+    pub(super) async fn pieces(&self, query: &Query, kind: &'static str) -> Result<Pieces, ClientError> {
+        let response = self
+            .send(Method::GET, query.text(), Bytes::new(), &[(ACCEPT, kind)])
+            .await?;
+        self.check_kind(&response, kind)?;
+        Ok(self.pieces_of(response))
+    }
+
+    fn pieces_of(&self, response: Response<Incoming>) -> Pieces {
+        Pieces {
+            client: self.clone(),
+            body: response.into_body(),
+        }
+    }
+
+    fn check_kind(&self, response: &Response<Incoming>, kind: &str) -> Result<(), ClientError> {
+        let found = content_type(response.headers());
+        if found.starts_with(kind) {
+            return Ok(());
+        }
+        Err(self.foreign(format!("it answers with `{found}` where {kind} belongs")))
     }
 
     pub(super) fn silent(&self, limit: Duration) -> ClientError {
@@ -220,6 +226,34 @@ impl Client {
         ClientError::Foreign {
             server: self.server(),
             why,
+        }
+    }
+}
+
+/// A body as it comes.
+#[derive(Debug)]
+pub struct Pieces {
+    client: Client,
+    body: Incoming,
+}
+
+impl Pieces {
+    /// What comes next; none at the end.
+    ///
+    /// # Errors
+    /// [`ClientError::Lost`] or [`ClientError::Silent`] when it breaks off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            let frame = tokio::time::timeout(SILENCE, self.body.frame()).await;
+            match frame.map_err(|_| self.client.silent(SILENCE))? {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::of(self.client.server(), &error, true)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The paths, as methods.
 
-use super::{Client, ClientError, query::Query};
+use super::{Client, ClientError, Pieces, query::Query};
 use crate::{
     Page,
     audit::{AuditLine, Checked},
@@ -8,7 +8,7 @@ use crate::{
     meta::{ConfiguredAgent, DoctorLine, Health, Meta, Settings},
     money::{Budgets, Models, RouteWish, Routed, UsageTable},
     policy::{AskedCommand, AskedPath, PathVerdict, RuleLine, Verdict},
-    run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission, Tell},
+    run::{Because, EventPage, Nothing, Planned, Rerun, RunLine, RunView, Runs, Submission, Tell},
     violation::ViolationLine,
     worker::Worker,
 };
@@ -174,6 +174,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn submit(&self, submission: &Submission) -> Result<RunLine, ClientError> {
         self.post("/api/v1/runs", submission).await
+    }
+
+    /// The run that a submission would become, up to its plan; nothing is stored.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn plan(&self, submission: &Submission) -> Result<Planned, ClientError> {
+        self.post("/api/v1/plans", submission).await
     }
 
     /// Does something with a run: taken and durable when it returns.
@@ -369,8 +377,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn export_audit(&self) -> Result<String, ClientError> {
-        self.text(&Query::of("/api/v1/audit"), "application/jsonl").await
+    pub async fn export_audit(&self) -> Result<Pieces, ClientError> {
+        self.pieces(&Query::of("/api/v1/audit"), "application/jsonl").await
     }
 
     /// Whether the audit trail is as it was written.

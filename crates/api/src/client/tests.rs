@@ -263,11 +263,11 @@ async fn pages_are_followed_to_the_last_and_not_in_circles() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_again_only_from_the_same_server() {
-    let health = |up: u64| {
-        ok(&format!(
-            "{{\"status\":\"ok\",\"version\":\"1\",\"store\":\"ok\",\"uptime_seconds\":{up},\"runs\":{{\"at_work\":0,\"queued\":0}}}}"
-        ))
+async fn a_lost_answer_is_asked_for_again_once_under_the_same_key() {
+    let health = || {
+        ok(
+            "{\"status\":\"ok\",\"version\":\"1\",\"store\":\"ok\",\"uptime_seconds\":0,\"runs\":{\"at_work\":0,\"queued\":0}}",
+        )
     };
     let run: RunId = RUN.parse().unwrap();
     let refused = answer(
@@ -275,15 +275,40 @@ async fn a_lost_answer_is_asked_for_again_only_from_the_same_server() {
         "application/problem+json",
         "{\"code\":\"wrong-state\",\"detail\":\"D\"}",
     );
-    let same = Script::of(vec![String::new(), health(3600), refused]).await;
-    let error = same.client().act(run, &Act::Apply).await.unwrap_err();
+    let there_again = Script::of(vec![String::new(), health(), refused]).await;
+    let error = there_again.client().act(run, &Act::Apply).await.unwrap_err();
     assert_eq!(error.code(), Some(Code::WrongState));
-    let asked = same.asked();
+    let asked = there_again.asked();
     assert_eq!((key(&asked[0]), asked.len()), (key(&asked[2]), 3));
-    let other = Script::of(vec![String::new(), health(0)]).await;
-    let error = other.client().act(run, &Act::Apply).await.unwrap_err();
+    let lost_again = Script::of(vec![String::new(), health(), String::new()]).await;
+    let error = lost_again.client().act(run, &Act::Apply).await.unwrap_err();
     assert!(matches!(error, ClientError::Lost { .. }), "{error}");
-    assert_eq!(other.asked().len(), 2);
+    assert_eq!(lost_again.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_long_text_comes_in_pieces_and_is_not_whole_when_it_breaks_off() {
+    let text = "{}\n".repeat(100_000);
+    let whole = answer("200 OK", "application/jsonl; charset=utf-8", &text);
+    let torn = whole[..whole.len() - 1].to_owned();
+    let server = Script::of(vec![whole, torn, ok("{}")]).await;
+    let mut pieces = server.client().export_audit().await.unwrap();
+    let (mut read, mut count) = (String::new(), 0);
+    while let Some(piece) = pieces.next().await.unwrap() {
+        read.push_str(std::str::from_utf8(&piece).unwrap());
+        count += 1;
+    }
+    assert!(read == text && count > 1, "{count}");
+    let mut pieces = server.client().export_audit().await.unwrap();
+    let broken = loop {
+        match pieces.next().await {
+            Ok(piece) => assert!(piece.is_some(), "it is not whole"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(broken, ClientError::Lost { .. }), "{broken}");
+    let other = server.client().export_audit().await.unwrap_err();
+    assert!(matches!(other, ClientError::Foreign { .. }), "{other}");
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! `maestria audit`: who did what on whose leave, and whether the trail is whole.
 
 use super::{Context, Done, Failure, lists::print_json};
-use crate::exit::Exit;
+use crate::{exit::Exit, out};
 use clap::Subcommand;
 use maestria_api::audit::{AuditLine, Checked};
 
@@ -30,9 +30,7 @@ pub(super) async fn execute(context: &Context, verb: Option<&Verb>) -> Done {
         Some(Verb::Tail { lines }) => tail(&place.audited(*lines).await?),
         Some(Verb::Verify { json }) => verify(&place.check_trail().await?, *json),
         Some(Verb::Export) => {
-            for line in place.trail().await? {
-                println!("{line}");
-            }
+            place.export_trail(out::bytes).await?;
             Ok(Exit::Ok)
         }
     }

@@ -17,6 +17,10 @@ use maestria_server::{
     audit::{self, Wanted},
     configured_agents, doctor, gateway,
 };
+use std::io::Read as _;
+
+/// Read of the audit trail at once.
+const PIECE: usize = 64 << 10;
 
 impl Place {
     /// The configured agents, each with how it is started.
@@ -116,13 +120,29 @@ impl Place {
         }
     }
 
-    /// The audit trail as it stands, line by line.
-    pub(crate) async fn trail(&self) -> Result<Vec<String>, Failure> {
+    /// Tells the audit trail as it stands, piece by piece, for as long as more is wanted.
+    pub(crate) async fn export_trail(&self, mut tell: impl FnMut(&[u8]) -> bool) -> Result<(), Failure> {
         match self {
-            Self::Here(here) => Ok(audit::trail(&here.config()?.store).lines()?),
+            Self::Here(here) => {
+                let Some(mut trail) = audit::trail(&here.config()?.store).export()? else {
+                    return Ok(());
+                };
+                let mut piece = vec![0; PIECE];
+                loop {
+                    let read = trail.read(&mut piece)?;
+                    if read == 0 || !tell(&piece[..read]) {
+                        return Ok(());
+                    }
+                }
+            }
             Self::There(client) => {
-                let text = client.export_audit().await?;
-                Ok(text.lines().map(str::to_owned).collect())
+                let mut trail = client.export_audit().await?;
+                while let Some(piece) = trail.next().await? {
+                    if !tell(&piece) {
+                        break;
+                    }
+                }
+                Ok(())
             }
         }
     }

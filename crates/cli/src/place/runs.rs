@@ -121,6 +121,22 @@ impl Place {
         }
     }
 
+    /// The run that a wish would become, up to its plan: nothing is stored, no branch is made.
+    pub(crate) async fn plan(&self, wish: Wish) -> Result<Run, Failure> {
+        match self {
+            Self::Here(here) => {
+                let app = here.app().await?;
+                let request = app.request(wish)?;
+                if !Path::new(&request.target).is_dir() {
+                    let what = format!("the target {} is not a folder", request.target);
+                    return Err(Failure::user(what, "name an existing folder with --target"));
+                }
+                Ok(app.plan(request).await?)
+            }
+            Self::There(client) => Ok(client.plan(&submission(&wish)).await?.run),
+        }
+    }
+
     /// Does something with a run; what comes of it is in its events.
     pub(crate) async fn act(&self, run: RunId, act: Act) -> Result<(), Failure> {
         match self {

@@ -1,6 +1,7 @@
 //! The server as a process: what is refused and how, runs followed and decided through it, a kill.
 
 mod access;
+mod acts;
 mod again;
 mod elsewhere;
 mod figures;

@@ -1,5 +1,5 @@
 use super::{Audit, Broken, Record, fingerprint};
-use std::fs;
+use std::{fs, io, thread};
 
 fn record(number: u64) -> Record {
     Record {
@@ -23,12 +23,18 @@ fn trail() -> (tempfile::TempDir, Audit) {
     (folder, audit)
 }
 
+/// The trail as it is exported.
+fn lines(audit: &Audit) -> Vec<String> {
+    let text = io::read_to_string(audit.export().unwrap().unwrap()).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn what_was_written_is_believed() {
     let (_folder, audit) = trail();
     assert_eq!(audit.verify().unwrap().entries, 5);
     assert_eq!(audit.number().unwrap(), 9);
-    assert_eq!(audit.lines().unwrap().len(), 5);
+    assert_eq!(lines(&audit).len(), 5);
     let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(audit.trail()).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o600);
 }
@@ -57,7 +63,9 @@ fn what_is_no_event_has_its_place_and_moves_nothing_on() {
 #[test]
 fn no_trail_is_a_whole_trail() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(Audit::at(folder.path().join("none")).verify().unwrap().entries, 0);
+    let none = Audit::at(folder.path().join("none"));
+    assert_eq!(none.verify().unwrap().entries, 0);
+    assert!(none.export().unwrap().is_none());
 }
 
 #[test]
@@ -77,7 +85,7 @@ fn every_flipped_bit_is_found() {
 #[test]
 fn every_dropped_moved_or_cut_line_is_found() {
     let (_folder, audit) = trail();
-    let lines = audit.lines().unwrap();
+    let lines = lines(&audit);
     let write = |lines: &[String]| {
         fs::write(
             audit.trail(),
@@ -151,7 +159,7 @@ fn lines_are_read_from_the_end_and_from_any_of_them_on() {
     for number in 10..1000 {
         audit.append(&[record(number)], number).unwrap();
     }
-    let mut expected = audit.lines().unwrap();
+    let mut expected = lines(&audit);
     expected.reverse();
     let all: Vec<(u64, String)> = audit.backwards(u64::MAX).unwrap().map(Result::unwrap).collect();
     let lines: Vec<&String> = all.iter().map(|(_, line)| line).collect();
@@ -162,6 +170,43 @@ fn lines_are_read_from_the_end_and_from_any_of_them_on() {
     }
     assert_eq!(all.last().unwrap().0, 0);
     assert!(audit.backwards(0).unwrap().next().is_none());
+}
+
+/// Neither a whole line too few nor half a one, however often somebody looks.
+#[test]
+fn a_trail_that_grows_is_whole_at_each_moment() {
+    let (_folder, audit) = trail();
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            for number in 10..400 {
+                audit.append(&[record(number), record(number + 1000)], number).unwrap();
+            }
+        });
+        while !writing.is_finished() {
+            audit.verify().unwrap();
+            let text = io::read_to_string(audit.export().unwrap().unwrap()).unwrap();
+            assert!(text.ends_with('\n'));
+        }
+    });
+    assert_eq!(audit.verify().unwrap().entries, 5 + 2 * 390);
+}
+
+#[test]
+fn a_line_without_end_is_not_read_to_its_end() {
+    let (_folder, audit) = trail();
+    let whole = fs::read(audit.trail()).unwrap();
+    for (more, why) in [
+        (vec![b'x'; 17 << 20], "it is longer than any entry"),
+        (b"{\"entry\"".to_vec(), "it ends in the middle"),
+        (b"\xff\n".to_vec(), "it is not text any more"),
+    ] {
+        fs::write(audit.trail(), [&whole[..], &more].concat()).unwrap();
+        let expected = Broken::Changed {
+            line: 6,
+            why: why.to_owned(),
+        };
+        assert_eq!(audit.verify(), Err(expected));
+    }
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Reads a trail from its first line to its head and believes nothing that is not sealed.
 
-use std::fs;
-use std::io;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader, Read};
 
 use ring::hmac;
 use serde::Serialize;
 
 use super::{Audit, Entry, FIRST, Line, seal};
+
+/// No entry has so many bytes.
+const LONGEST: u64 = 16 << 20;
 
 /// A trail that is whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -78,37 +81,26 @@ pub(super) fn verify(audit: &Audit) -> Result<Verified, Broken> {
         last: FIRST.to_owned(),
     };
     let unreadable = |error: io::Error| Broken::Unreadable { why: error.to_string() };
-    let text = match fs::read_to_string(audit.trail()) {
-        Ok(text) => text,
+    let head_broken = |why: String| Broken::Head { why };
+    let file = match File::open(audit.trail()) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return if audit.head_path().exists() {
-                Err(Broken::Head {
-                    why: "it is there, and the trail is not".to_owned(),
-                })
+                Err(head_broken("it is there, and the trail is not".to_owned()))
             } else {
                 Ok(nothing)
             };
         }
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            return Err(Broken::Changed {
-                line: 0,
-                why: "the trail is not text any more".to_owned(),
-            });
-        }
         Err(error) => return Err(unreadable(error)),
     };
     let key = audit.key().map_err(unreadable)?;
+    let (length, head) = at_rest(&file, || audit.head(&key)).map_err(unreadable)?;
+    let head = head.map_err(|error| head_broken(error.to_string()))?;
+    let mut lines = Lines::new(file.take(length));
     let mut seen = nothing;
     let mut at_head = seen.last.clone();
-    let head = audit
-        .head(&key)
-        .map_err(|error| Broken::Head { why: error.to_string() })?;
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        let number = index as u64 + 1;
+    while let Some((number, line)) = lines.next()? {
         let changed = |why: String| Broken::Changed { line: number, why };
-        if !line.ends_with('\n') {
-            return Err(changed("it ends in the middle".to_owned()));
-        }
         let (entry, seal) = open(line, &key).map_err(changed)?;
         if entry.seq != seen.entries + 1 || entry.prev != seen.last {
             return Err(Broken::OutOfOrder {
@@ -132,9 +124,57 @@ pub(super) fn verify(audit: &Audit) -> Result<Verified, Broken> {
         });
     }
     if at_head != head.last {
-        return Err(Broken::Head {
-            why: "it belongs to another trail".to_owned(),
-        });
+        return Err(head_broken("it belongs to another trail".to_owned()));
     }
     Ok(seen)
+}
+
+/// How long the trail is at a moment in which nobody writes, and what else is so then.
+pub(super) fn at_rest<T>(file: &File, also: impl FnOnce() -> T) -> io::Result<(u64, T)> {
+    file.lock_shared()?;
+    let rest = (file.metadata(), also());
+    file.unlock()?;
+    Ok((rest.0?.len(), rest.1))
+}
+
+/// The lines of a trail, one in memory at a time.
+struct Lines<R> {
+    reader: BufReader<R>,
+    line: Vec<u8>,
+    number: u64,
+}
+
+impl<R: Read> Lines<R> {
+    fn new(reader: R) -> Self {
+        Self {
+            reader: BufReader::new(reader),
+            line: Vec::new(),
+            number: 0,
+        }
+    }
+
+    /// The next line and its number, from 1; none at the end.
+    fn next(&mut self) -> Result<Option<(u64, &str)>, Broken> {
+        self.line.clear();
+        let read = self.reader.by_ref().take(LONGEST).read_until(b'\n', &mut self.line);
+        read.map_err(|error| Broken::Unreadable { why: error.to_string() })?;
+        if self.line.is_empty() {
+            return Ok(None);
+        }
+        self.number += 1;
+        let changed = |why: &str| Broken::Changed {
+            line: self.number,
+            why: why.to_owned(),
+        };
+        if !self.line.ends_with(b"\n") {
+            let is_long = self.line.len() as u64 == LONGEST;
+            return Err(changed(if is_long {
+                "it is longer than any entry"
+            } else {
+                "it ends in the middle"
+            }));
+        }
+        let line = str::from_utf8(&self.line).map_err(|_| changed("it is not text any more"))?;
+        Ok(Some((self.number, line)))
+    }
 }

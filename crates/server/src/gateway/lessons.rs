@@ -3,6 +3,7 @@
 use crate::{
     app::{AppError, make_private},
     config::Config,
+    stream::pages::Pages,
 };
 use maestria_gateway::Catalogue;
 pub use maestria_gateway::{Difficulty, Example, Losses, TooFew, Trained, Weights, train};
@@ -18,6 +19,7 @@ use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 /// Events that are read at a time.
@@ -120,8 +122,12 @@ pub async fn gather(config: &Config, catalogue: &Catalogue) -> Result<Vec<Exampl
     let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await;
     let store = opened.map_err(|e| AppError::Config(e.to_string()))??;
     let mut examples = Vec::new();
-    for row in store.runs().await?.into_iter().filter(|row| !row.scripted) {
-        examples.extend(of_run(&store, row.id, catalogue).await?);
+    let store: Arc<dyn Store> = Arc::new(store);
+    let mut pages = Pages::of(store.clone());
+    while let Some(page) = pages.next().await? {
+        for row in page.into_iter().filter(|row| !row.scripted) {
+            examples.extend(of_run(&*store, row.id, catalogue).await?);
+        }
     }
     Ok(examples)
 }

@@ -8,11 +8,22 @@ use super::{
     runs::{behind, cursor, find},
 };
 use crate::audit::{self, Wanted};
-use axum::http::{HeaderMap, StatusCode};
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, StatusCode},
+};
+use futures_util::stream;
 use maestria_api::{Page, problem::Code};
 use maestria_sandbox::audit::Audit;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::{
+    fs::File,
+    io::{self, Read as _},
+};
+
+/// Read of the trail at once.
+const PIECE: u64 = 64 << 10;
 
 #[derive(Debug, Default, Deserialize, Hash, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -71,9 +82,24 @@ async fn export(shared: &Shared, filter: &Filter) -> Answer {
             "the trail is exported whole, without any parameter",
         ));
     }
-    let lines = read(shared, |trail| trail.lines()).await??;
-    let text: String = lines.into_iter().map(|line| line + "\n").collect();
-    Ok(reply::plain(StatusCode::OK, text, "application/jsonl; charset=utf-8"))
+    let trail = read(shared, |trail| trail.export()).await??;
+    let pieces = stream::try_unfold(trail, |trail| async {
+        let Some(trail) = trail else { return Ok(None) };
+        // An error tears the connection, so that half a trail is not taken for a whole one.
+        tokio::task::spawn_blocking(|| piece(trail))
+            .await
+            .map_err(io::Error::other)?
+    });
+    let body = Body::from_stream(pieces);
+    Ok(reply::plain(StatusCode::OK, body, "application/jsonl; charset=utf-8"))
+}
+
+/// What comes next of the trail, and the rest of it; none at its end.
+fn piece(mut trail: io::Take<File>) -> io::Result<Option<(Bytes, Option<io::Take<File>>)>> {
+    let mut piece = Vec::new();
+    trail.by_ref().take(PIECE).read_to_end(&mut piece)?;
+    let rest = (!piece.is_empty()).then_some(Some(trail));
+    Ok(rest.map(|rest| (Bytes::from(piece), rest)))
 }
 
 /// `GET /audit/verify`

@@ -5,6 +5,7 @@ use super::{
     access::Caller,
     ask::{Args, Body, limit},
     problem::Refusal,
+    repeats::{self, Key},
     reply::{self, Answer},
     runs::{behind, cursor, find},
 };
@@ -169,11 +170,15 @@ pub(super) async fn show(shared: State, headers: HeaderMap, Path(given): Path<St
 pub(super) async fn decide(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(given): Path<String>,
     Body(body): Body<Decide>,
 ) -> Answer {
     let id = parse(&given)?;
-    let (run, _) = seek(&shared, id).await?;
+    let (run, line) = seek(&shared, id).await?;
+    if repeats::known(&shared, &key).await?.is_some() {
+        return reply::done(StatusCode::OK, &line);
+    }
     let (choice, approve) = match (body.choice, body.approve) {
         (Some(choice), None) => (Some(choice), true),
         (None, Some(approve)) => (None, approve),
@@ -189,7 +194,7 @@ pub(super) async fn decide(
         by: caller.name,
         because: body.because,
     };
-    if let Err(error) = shared.app.engine.send(run, command).await {
+    if let Err(error) = repeats::send(&shared, run, command, key).await {
         let refusal = Refusal::from(error);
         if refusal.code != Code::AlreadyDecided {
             return Err(refusal);

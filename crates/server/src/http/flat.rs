@@ -6,17 +6,21 @@ use super::{
     access::Caller,
     ask::{Args, Body},
     problem::Refusal,
+    repeats::Key,
     reply::{self, Answer},
-    runs, workers,
+    runs, submissions, workers,
 };
-use crate::stream::tail::{Follower, Wanted};
+use crate::stream::{
+    rows::Kept,
+    tail::{Follower, Wanted},
+};
 use axum::{
     Extension,
     extract::Path,
     http::{HeaderMap, StatusCode},
 };
 use maestria_api::{problem::Code, run::Submission};
-use maestria_kernel::{Cost, Event, Run, RunId, Seq, progress::progress, state::RunState};
+use maestria_kernel::{Cost, Event, Run, RunId, Seq, port::RunRow, progress::progress, state::RunState};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -24,6 +28,9 @@ use std::time::Duration;
 
 /// The longest that `POST /operations` waits for the end; then it answers with how far it is.
 const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The most in a list: the newest, or those that are wanted first. `/api/v1` has the rest, in pages.
+const MOST: usize = 100;
 
 /// The run that is meant.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -72,11 +79,9 @@ pub(super) async fn session(shared: State, headers: HeaderMap, Args(which): Args
 }
 
 pub(super) async fn requirements(shared: State, headers: HeaderMap) -> Answer {
-    let rows = shared.app.engine.store().runs().await?;
-    let all: Vec<Value> = rows
-        .iter()
-        .map(|row| json!({"id": row.id, "requirement": row.text, "status": row.state, "submitted_at": row.created_at}))
-        .collect();
+    let line = |row: &RunRow| json!({"id": row.id, "requirement": row.text, "status": row.state, "submitted_at": row.created_at});
+    let newest = |kept: &Kept| kept.newest_first().take(MOST).map(line).collect::<Vec<Value>>();
+    let all = shared.rows.read(newest).await?;
     reply::json(&headers, &json!({"requirements": all}))
 }
 
@@ -97,7 +102,7 @@ pub(super) struct Wish {
     budget: Option<f64>,
 }
 
-async fn submit(shared: &Shared, by: String, key: runs::Key, wish: Wish) -> Result<RunId, Refusal> {
+async fn submit(shared: &Shared, by: String, key: Key, wish: Wish) -> Result<RunId, Refusal> {
     let submission = Submission {
         text: wish.requirement,
         target: wish.target,
@@ -106,13 +111,13 @@ async fn submit(shared: &Shared, by: String, key: runs::Key, wish: Wish) -> Resu
         agents: wish.agents,
         budget: wish.budget.map(|dollars| Cost((dollars * 1e6) as i64)),
     };
-    Ok(runs::begin(shared, by, key, submission).await?.id)
+    Ok(submissions::begin(shared, by, key, submission).await?.id)
 }
 
 pub(super) async fn require(
     shared: State,
     Extension(caller): Extension<Caller>,
-    key: runs::Key,
+    key: Key,
     Body(wish): Body<Wish>,
 ) -> Answer {
     let id = submit(&shared, caller.name, key, wish).await?;
@@ -132,7 +137,7 @@ pub(super) async fn tasks(shared: State, headers: HeaderMap, Args(which): Args<W
 }
 
 pub(super) async fn at_work(shared: State, headers: HeaderMap, Args(which): Args<Which>) -> Answer {
-    let items = workers::all(&shared, which.run.as_deref()).await?;
+    let (items, _) = workers::page(&shared, which.run.as_deref(), None, MOST).await?;
     reply::json(&headers, &json!({"workers": items}))
 }
 
@@ -142,18 +147,21 @@ pub(super) async fn reviews(shared: State, headers: HeaderMap, Args(which): Args
 }
 
 pub(super) async fn waiting(shared: State, headers: HeaderMap) -> Answer {
-    let open = shared.app.open_decisions().await.map_err(runs::app_refusal)?;
-    let all: Vec<Value> = open
-        .iter()
-        .map(|(run, decision)| {
-            json!({
-                "id": decision.id, "run": run.id, "question": decision.question, "context": decision.context,
+    let count = shared.rows.read(|kept| kept.totals().decisions).await?;
+    let most = u32::try_from(MOST).unwrap_or(u32::MAX);
+    let mut all = Vec::new();
+    for asked in shared.app.engine.store().asked(Some(false), None, most).await? {
+        if let Some(view) = shared.views.get(asked.run).await?
+            && let Some(decision) = view.run.decision(asked.decision)
+        {
+            all.push(json!({
+                "id": decision.id, "run": asked.run, "question": decision.question, "context": decision.context,
                 "options": decision.options.iter().map(|o| o.choice.as_str()).collect::<Vec<_>>(),
                 "recommended": decision.recommended.as_str(), "expires_at": decision.expires_at,
-            })
-        })
-        .collect();
-    reply::json(&headers, &json!({"decisions": all, "count": all.len()}))
+            }));
+        }
+    }
+    reply::json(&headers, &json!({"decisions": all, "count": count}))
 }
 
 /// What was repaired, from the log.
@@ -182,16 +190,14 @@ pub(super) async fn summary(shared: State, headers: HeaderMap, Args(which): Args
 }
 
 pub(super) async fn metrics(shared: State, headers: HeaderMap) -> Answer {
-    let rows = shared.app.engine.store().runs().await?;
-    let count = |state: &str| rows.iter().filter(|row| row.state == state).count();
+    let totals = shared.rows.read(|kept| kept.totals().clone()).await?;
+    let count = |state: &str| totals.states.get(state).copied().unwrap_or_default();
     let (completed, failed) = (count("completed"), count("failed"));
-    let tokens: u64 = rows.iter().map(|row| row.usage.tokens().0).sum();
-    let cost: Cost = rows.iter().map(|row| row.usage.cost).sum();
     let ended = completed + failed;
     let answer = json!({
-        "runs": rows.len(), "completed": completed, "failed": failed,
+        "runs": totals.states.values().sum::<usize>(), "completed": completed, "failed": failed,
         "success_rate": if ended == 0 { Value::Null } else { json!(completed as f64 / ended as f64) },
-        "tokens": tokens, "cost": dollars(cost), "uptime_seconds": shared.started.elapsed().as_secs(),
+        "tokens": totals.tokens, "cost": dollars(totals.cost), "uptime_seconds": shared.started.elapsed().as_secs(),
     });
     reply::json(&headers, &answer)
 }
@@ -200,16 +206,17 @@ pub(super) async fn metrics(shared: State, headers: HeaderMap) -> Answer {
 pub(super) async fn control(
     shared: State,
     caller: Extension<Caller>,
+    key: Key,
     Path(verb): Path<String>,
     Args(which): Args<Which>,
     body: Body<maestria_api::run::Nothing>,
 ) -> Answer {
     let run = Path(which.run.unwrap_or_else(|| "last".to_owned()));
     match verb.as_str() {
-        "pause" => runs::pause(shared, caller, run, body).await,
-        "resume" => runs::resume(shared, caller, run, body).await,
-        "stop" => runs::abort(shared, caller, run, Body(maestria_api::run::Because::default())).await,
-        "review" => runs::review(shared, caller, run, body).await,
+        "pause" => runs::pause(shared, caller, key, run, body).await,
+        "resume" => runs::resume(shared, caller, key, run, body).await,
+        "stop" => runs::abort(shared, caller, key, run, Body(maestria_api::run::Because::default())).await,
+        "review" => runs::review(shared, caller, key, run, body).await,
         other => Err(
             Refusal::new(Code::UnknownPath, format!("there is no control `{other}`"))
                 .hint("pause, resume, stop or review"),
@@ -218,10 +225,10 @@ pub(super) async fn control(
 }
 
 pub(super) async fn operations(shared: State, headers: HeaderMap) -> Answer {
-    let rows = shared.app.engine.store().runs().await?;
+    let newest = |kept: &Kept| kept.newest_first().take(MOST).map(|row| row.id).collect::<Vec<RunId>>();
     let mut all = Vec::new();
-    for row in rows.iter().take(100) {
-        if let Some(view) = shared.views.get(row.id).await? {
+    for run in shared.rows.read(newest).await? {
+        if let Some(view) = shared.views.get(run).await? {
             all.push(as_operation(&view.run));
         }
     }
@@ -236,7 +243,7 @@ pub(super) async fn operation(shared: State, headers: HeaderMap, Path(id): Path<
 pub(super) async fn operate(
     shared: State,
     Extension(caller): Extension<Caller>,
-    key: runs::Key,
+    key: Key,
     Body(wish): Body<Wish>,
 ) -> Answer {
     let id = submit(&shared, caller.name, key, wish).await?;

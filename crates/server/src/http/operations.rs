@@ -3,7 +3,8 @@
 use super::{
     audit,
     contract::{Operation, get, post},
-    decisions, events, flat, keys, machine, metrics, money, rules, runs, violations, websocket, workers,
+    decisions, events, flat, keys, machine, metrics, money, plans, rules, runs, submissions, violations, websocket,
+    workers,
 };
 use crate::gateway::LaneStatus;
 use maestria_api::{
@@ -16,7 +17,7 @@ use maestria_api::{
     money::{Budgets, Models, RouteWish, Routed, UsageTable},
     policy::{AskedCommand, AskedPath, PathVerdict, RuleLine, Verdict},
     problem::Code,
-    run::{Because, EventPage, Nothing, Rerun, RunLine, RunView, Runs, Submission, Tell},
+    run::{Because, EventPage, Nothing, Planned, Rerun, RunLine, RunView, Runs, Submission, Tell},
     violation::ViolationLine,
     worker::Worker,
 };
@@ -140,12 +141,27 @@ fn runs() -> Vec<Operation> {
             "/api/v1/runs",
             "submitRun",
             "Stores a run and begins with it.",
-            runs::submit,
+            submissions::submit,
         )
         .body::<Submission>()
         .answers::<RunLine>(201)
         .tells("location")
         .refuses(&[Code::WrongState, Code::BadTask, Code::BadTarget]),
+        post(
+            "/api/v1/plans",
+            "makePlan",
+            "Makes the plan of a run; nothing is stored.",
+            plans::make,
+        )
+        .body::<Submission>()
+        .answers::<Planned>(200)
+        .refuses(&[
+            Code::WrongState,
+            Code::BadTask,
+            Code::BadTarget,
+            Code::BadPlan,
+            Code::NoPlan,
+        ]),
         get("/api/v1/runs/{run}", "showRun", "A run, whole.", runs::show)
             .shows::<RunView>()
             .refuses(OF_RUN),
@@ -244,7 +260,8 @@ fn streams() -> Vec<Operation> {
         get("/api/v1/workers", "listWorkers", "Who is at work now.", workers::list)
             .query::<workers::Of>()
             .shows::<Page<Worker>>()
-            .refuses(OF_RUN),
+            .refuses(OF_RUN)
+            .refuses(&[Code::BadCursor]),
     ]
 }
 

@@ -1,5 +1,6 @@
 //! What is said when something cannot be done.
 
+use super::repeats;
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -99,6 +100,9 @@ impl IntoResponse for Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
+        if matches!(error, StoreError::Repeated(_)) {
+            return repeats::reused();
+        }
         tracing::error!(%error, "the store failed a request");
         Self {
             after: Some(5),

@@ -1,11 +1,11 @@
 //! Requests that may come again: what has a key is done once.
 //!
-//! A submission's key is stored with the run that it became, in one transaction, so it stands for that run whatever happens to
-//! the server. Of other actions the first answer is kept for as long as the server runs; after that a run's log says what was
-//! done already.
+//! The key of a submission, or of an action on a run, is stored with the events that it became, in one transaction, so it
+//! stands for them whatever happens to the server. Of all else the first answer is kept for as long as the server runs.
 
-use super::{access::Caller, ask::readable, problem::Refusal};
+use super::{Shared, access::Caller, ask::readable, problem::Refusal};
 use axum::{
+    Extension,
     body::{Body, Bytes},
     extract::Request,
     http::{HeaderMap, HeaderValue, StatusCode, header, request::Parts},
@@ -13,7 +13,11 @@ use axum::{
     response::Response,
 };
 use maestria_api::problem::Code;
-use maestria_kernel::{At, port::Once};
+use maestria_engine::EngineError;
+use maestria_kernel::{
+    At, Command, RunId,
+    port::{Once, Sent},
+};
 use ring::digest::{Context, SHA256};
 use std::{
     collections::HashMap,
@@ -27,8 +31,17 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Answers that are kept.
 const MOST: usize = 4096;
 
-/// Where runs are submitted.
-const SUBMISSIONS: [&str; 3] = ["/api/v1/runs", "/operations", "/api/requirements"];
+/// What the paths begin with whose requests become events of a run.
+const STORED: [&str; 5] = [
+    "/api/v1/runs",
+    "/api/v1/decisions/",
+    "/operations",
+    "/api/requirements",
+    "/api/control/",
+];
+
+/// The key of a request that becomes events.
+pub(super) type Key = Option<Extension<Once>>;
 
 /// The key of a request, if it has one. A key belongs to the credential it comes with.
 pub(super) fn key(caller: Option<&Caller>, parts: &Parts, body: &[u8]) -> Result<Option<Once>, Refusal> {
@@ -60,7 +73,7 @@ fn fingerprint(one: &[u8], other: &[u8]) -> String {
 
 /// Does a request once.
 pub(super) async fn once(repeats: &Repeats, key: Once, mut request: Request, next: Next) -> Result<Response, Refusal> {
-    if SUBMISSIONS.contains(&request.uri().path()) {
+    if is_stored(request.uri().path()) {
         request.extensions_mut().insert(key);
         return Ok(next.run(request).await);
     }
@@ -89,6 +102,28 @@ pub(super) async fn once(repeats: &Repeats, key: Once, mut request: Request, nex
     Ok(Response::from_parts(head, Body::from(body)))
 }
 
+/// Sends a command to a run, once.
+pub(super) async fn send(shared: &Shared, run: RunId, command: Command, key: Key) -> Result<(), EngineError> {
+    let once = key.map(|Extension(once)| once);
+    shared.app.engine.send_once(run, command, once).await
+}
+
+fn is_stored(path: &str) -> bool {
+    STORED.iter().any(|stored| path.starts_with(stored))
+}
+
+/// The run that a request under this key became, or was done with, if it came before.
+pub(super) async fn known(shared: &Shared, key: &Key) -> Result<Option<RunId>, Refusal> {
+    let Some(Extension(once)) = key else { return Ok(None) };
+    let sent = shared.app.engine.store().sent(once.key.clone(), crate::now()).await?;
+    sent.map(|sent| same(once, &sent)).transpose()
+}
+
+/// The run of an earlier request, if it was the same.
+pub(super) fn same(once: &Once, sent: &Sent) -> Result<RunId, Refusal> {
+    if once.is(sent) { Ok(sent.run) } else { Err(reused()) }
+}
+
 /// What is said when a key stands for another request.
 pub(super) fn reused() -> Refusal {
     Refusal::new(Code::KeyReused, "this key came with another request before")
@@ -96,7 +131,7 @@ pub(super) fn reused() -> Refusal {
         .hint("a new request takes a new key; the same request again takes the same body, byte by byte")
 }
 
-/// The first answers to actions that may come again.
+/// The first answers to requests that may come again.
 #[derive(Debug, Default)]
 pub(crate) struct Repeats(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Kept>>>>);
 
@@ -123,5 +158,33 @@ impl Repeats {
             }))
         };
         kept.entry(key.key.clone()).or_insert_with(fresh).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::operations, is_stored};
+    use axum::http::Method;
+
+    /// docs/api.md lists them: they change no run, so that no log could say what was done.
+    #[test]
+    fn every_post_that_acts_on_a_run_has_its_key_stored() {
+        let posts = operations::all().into_iter().filter(|one| one.method == Method::POST);
+        let mut remembered: Vec<&str> = posts.map(|one| one.path).filter(|path| !is_stored(path)).collect();
+        remembered.sort_unstable();
+        assert_eq!(
+            remembered,
+            [
+                "/api/route-llm",
+                "/api/v1/agents/probe",
+                "/api/v1/gateway/route",
+                "/api/v1/keys",
+                "/api/v1/keys/revoke",
+                "/api/v1/plans",
+                "/api/v1/policies/path",
+                "/api/v1/policies/test",
+                "/api/v1/sign-in",
+            ]
+        );
     }
 }

@@ -5,35 +5,27 @@ use super::{
     access::Caller,
     ask::{Args, Body, limit, words},
     problem::Refusal,
-    repeats,
+    repeats::{self, Key},
     reply::{self, Answer},
-    shown::{self, List, QUEUED, Shown, state_word},
+    shown::{self, List, QUEUED, state_word},
 };
-use crate::{Wish, app::AppError, stream::rows::Kept};
+use crate::{app::AppError, stream::rows::Kept};
 use axum::{
     Extension,
     body::Bytes,
     extract::Path,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode},
 };
 use maestria_api::{
     problem::Code,
-    run::{Because, Nothing, Rerun, RunLine, Runs, Submission, Tell},
+    run::{Because, Nothing, Rerun, RunLine, Runs, Tell},
 };
-use maestria_engine::EngineError;
-use maestria_kernel::{
-    AgentName, At, Command, Run, RunId, TaskId, TaskKey,
-    message::Message,
-    port::{Once, RunRow, Sent, StoreError},
-    request::{self, Request},
-    state::RunState,
-};
+use maestria_kernel::{At, Command, Run, RunId, TaskId, TaskKey, message::Message, port::RunRow, state::RunState};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hasher as _},
-    path::PathBuf,
     sync::Arc,
 };
 
@@ -312,110 +304,35 @@ pub(super) async fn diff(shared: State, Path(given): Path<String>, Args(part): A
 
 const DIFF: &str = "text/x-diff; charset=utf-8";
 
-/// `POST /runs`
-pub(super) async fn submit(
-    shared: State,
-    Extension(caller): Extension<Caller>,
-    key: Key,
-    Body(submission): Body<Submission>,
-) -> Answer {
-    let run = begin(&shared, caller.name, key, submission).await?;
-    let id = run.id;
-    let line = Shown::new(&run).line(shared.host.standing(id));
-    let mut response = reply::done(StatusCode::CREATED, &line)?;
-    if let Ok(place) = HeaderValue::from_str(&format!("/api/v1/runs/{id}")) {
-        response.headers_mut().insert(header::LOCATION, place);
-    }
-    Ok(response)
-}
-
-/// The key of a submission.
-pub(super) type Key = Option<Extension<Once>>;
-
-/// Stores a new run and begins to drive it; of a submission that came before it is the run that this became.
-pub(super) async fn begin(shared: &Shared, by: String, key: Key, submission: Submission) -> Result<Run, Refusal> {
-    let once = key.map(|Extension(once)| once);
-    if let Some(once) = &once {
-        let sent = shared.app.engine.store().sent(once.key.clone(), crate::now()).await?;
-        if let Some(sent) = sent {
-            return became(shared, once, sent).await;
-        }
-    }
-    let request = accept(shared, by, submission).await?;
-    match (shared.app.engine.enlist(request, once.clone()).await, once) {
-        (Ok(run), _) => {
-            shared.host.enlist(run.id);
-            Ok(run)
-        }
-        (Err(EngineError::Store(StoreError::Repeated(sent))), Some(once)) => became(shared, &once, sent).await,
-        (Err(error), _) => Err(error.into()),
-    }
-}
-
-/// The run that an earlier submission under the key became, if it was the same.
-async fn became(shared: &Shared, once: &Once, sent: Sent) -> Result<Run, Refusal> {
-    if sent.request != once.request {
-        return Err(repeats::reused());
-    }
-    let view = shared.views.get(sent.run).await?.ok_or_else(|| unknown(sent.run))?;
-    Ok(view.run.clone())
-}
-
-/// What is asked of the engine, if the submission can be taken now.
-async fn accept(shared: &Shared, by: String, submission: Submission) -> Result<Request, Refusal> {
-    if !shared.host.takes_runs() {
-        let what = "this server goes with the run it stands beside and drives no other";
-        return Err(Refusal::new(Code::WrongState, what).hint("`maestria serve` starts one that stays"));
-    }
-    request::check_task(&submission.text).map_err(|bad| Refusal::new(Code::BadTask, bad.to_string()).field("text"))?;
-    let target = PathBuf::from(&submission.target);
-    if !target.is_absolute() || !target.is_dir() {
-        let what = format!("`{}` is no folder that is named absolutely", submission.target);
-        return Err(Refusal::new(Code::BadTarget, what)
-            .field("target")
-            .hint("it is a folder on the server's machine, from `/` on"));
-    }
-    let workspace = submission.workspace.map(PathBuf::from);
-    if workspace.as_ref().is_some_and(|folder| !folder.is_absolute()) {
-        return Err(Refusal::new(Code::BadValue, "the workspace is named absolutely").field("workspace"));
-    }
-    if submission.budget.is_some_and(|budget| budget.0 <= 0) {
-        return Err(Refusal::new(Code::BadValue, "a budget is more than nothing").field("budget"));
-    }
-    let wish = Wish {
-        text: submission.text,
-        target,
-        workspace,
-        workflow: submission.workflow.unwrap_or_else(|| "develop".to_owned()),
-        agents: submission.agents.into_iter().map(AgentName::new).collect(),
-        budget: submission.budget,
-        by,
-    };
-    let request = shared.app.request(wish).map_err(app_refusal)?;
-    if shared.app.config.day_budget.is_some() {
-        let spent = shared.rows.read_lately(|kept| kept.spent_today(crate::now())).await?;
-        shared.app.check_spent(spent).map_err(app_refusal)?;
-    }
-    Ok(request)
-}
-
 /// What the product says no to, as the API does.
 pub(super) fn app_refusal(error: AppError) -> Refusal {
     match error {
         AppError::Store(error) => error.into(),
         AppError::Engine(error) => error.into(),
         AppError::NotFound(what) => Refusal::new(Code::BadValue, what),
+        AppError::Plan(why) => Refusal::new(Code::NoPlan, why),
         other @ (AppError::Config(_) | AppError::Folder { .. }) => Refusal::new(Code::WrongState, other.to_string()),
     }
 }
 
-/// Sends a command and sees to it that what it owes is done.
-async fn act(shared: &Shared, given: &str, command: impl FnOnce(&Run) -> Result<Option<Command>, Refusal>) -> Answer {
-    let id = find(shared, given).await?;
-    let run = shared.views.get(id).await?.ok_or_else(|| unknown(id))?.run.clone();
-    if let Some(command) = command(&run)? {
-        shared.app.engine.send(id, command).await?;
-    }
+/// Sends a command and sees to it that what it owes is done; of a command that came before it is the run as it is by now.
+async fn act(
+    shared: &Shared,
+    given: &str,
+    key: Key,
+    command: impl FnOnce(&Run) -> Result<Option<Command>, Refusal>,
+) -> Answer {
+    let id = match repeats::known(shared, &key).await? {
+        Some(id) => id,
+        None => {
+            let id = find(shared, given).await?;
+            let run = shared.views.get(id).await?.ok_or_else(|| unknown(id))?.run.clone();
+            if let Some(command) = command(&run)? {
+                repeats::send(shared, id, command, key).await?;
+            }
+            id
+        }
+    };
     shared.host.drive(id);
     let line = line(shared, id).await?.ok_or_else(|| unknown(id))?;
     reply::done(StatusCode::ACCEPTED, &line)
@@ -425,20 +342,22 @@ async fn act(shared: &Shared, given: &str, command: impl FnOnce(&Run) -> Result<
 pub(super) async fn pause(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Pause { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Pause { by: caller.name }))).await
 }
 
 /// `POST /runs/{run}/resume`: after a pause, or when nobody drives it.
 pub(super) async fn resume(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |run| {
+    act(&shared, &run, key, |run| {
         let left = !run.state.is_finished() && !matches!(run.state, RunState::Paused(_));
         let command = Command::Resume { by: caller.name };
         Ok((!left).then_some(command))
@@ -450,6 +369,7 @@ pub(super) async fn resume(
 pub(super) async fn abort(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(why): Body<Because>,
 ) -> Answer {
@@ -457,27 +377,29 @@ pub(super) async fn abort(
         by: caller.name,
         because: why.because,
     };
-    act(&shared, &run, |_| Ok(Some(command))).await
+    act(&shared, &run, key, |_| Ok(Some(command))).await
 }
 
 /// `POST /runs/{run}/retry`
 pub(super) async fn retry(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Retry { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Retry { by: caller.name }))).await
 }
 
 /// `POST /runs/{run}/rerun`
 pub(super) async fn rerun(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(rerun): Body<Rerun>,
 ) -> Answer {
-    act(&shared, &run, |run| {
+    act(&shared, &run, key, |run| {
         let from = task(run, &rerun.from)?;
         let by = caller.name;
         let message = rerun.message.map(|text| {
@@ -498,10 +420,11 @@ pub(super) async fn rerun(
 pub(super) async fn tell(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(tell): Body<Tell>,
 ) -> Answer {
-    act(&shared, &run, |run| {
+    act(&shared, &run, key, |run| {
         let task = task(run, &tell.task)?;
         let message = Box::new(Message {
             by: caller.name,
@@ -518,28 +441,34 @@ pub(super) async fn tell(
 pub(super) async fn review(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::RequestReview { by: caller.name }))).await
+    act(&shared, &run, key, |_| {
+        Ok(Some(Command::RequestReview { by: caller.name }))
+    })
+    .await
 }
 
 /// `POST /runs/{run}/apply`
 pub(super) async fn apply(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Apply { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Apply { by: caller.name }))).await
 }
 
 /// `POST /runs/{run}/discard`
 pub(super) async fn discard(
     shared: State,
     Extension(caller): Extension<Caller>,
+    key: Key,
     Path(run): Path<String>,
     Body(Nothing {}): Body<Nothing>,
 ) -> Answer {
-    act(&shared, &run, |_| Ok(Some(Command::Discard { by: caller.name }))).await
+    act(&shared, &run, key, |_| Ok(Some(Command::Discard { by: caller.name }))).await
 }

@@ -193,6 +193,7 @@ impl Server {
             access: Access::open(&app.config)?,
             pace: super::access::pace::Pace::new(app.config.requests_per_second),
             lines: Arc::new(Semaphore::new(MOST_LINES)),
+            plans: Semaphore::new(app.config.runs_at_once.max(1)),
             repeats: super::repeats::Repeats::default(),
             app,
             sources,

@@ -180,7 +180,8 @@ fn tell(task: TaskId) -> Command {
     }
 }
 
-fn estimate(run: &Run) -> Option<Estimate> {
+/// What a run's whole plan is expected to take.
+pub(super) fn estimate(run: &Run) -> Option<Estimate> {
     let (summary, source) = run.plan.clone()?;
     let plan = maestria_kernel::plan::Plan {
         summary,

@@ -2,19 +2,23 @@
 
 use super::{
     Shared, State,
-    ask::Args,
+    ask::{Args, limit},
     problem::Refusal,
     reply::{self, Answer},
-    runs::find,
+    runs::{behind, cursor, find},
 };
-use crate::stream::view::{Seen, View};
+use crate::stream::{
+    rows::Kept,
+    view::{Seen, View},
+};
 use axum::http::HeaderMap;
 use maestria_api::{
     Page,
+    problem::Code,
     worker::{Worker, WorkerState},
 };
 use maestria_kernel::{
-    Run, Task,
+    Run, RunId, Task,
     review::Review,
     state::{RunState, TaskState},
 };
@@ -22,30 +26,56 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::path::Path;
 
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, Hash, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Of {
     /// Only of this run.
     #[schemars(regex(pattern = r"^(last|(run_)?[0-9a-f]{4,32})$"))]
     run: Option<String>,
+    /// The most on a page.
+    #[schemars(range(min = 1, max = 200))]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    cursor: Option<String>,
 }
+
+/// The most on a page.
+pub(super) const MOST: u32 = 200;
+
+/// A worker's place: its run, and how many workers of that come before it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place(RunId, usize);
 
 /// `GET /workers`
-pub(super) async fn list(shared: State, headers: HeaderMap, Args(of): Args<Of>) -> Answer {
-    let items = all(&shared, of.run.as_deref()).await?;
-    reply::json(&headers, &Page::whole(items))
+pub(super) async fn list(shared: State, headers: HeaderMap, Args(mut of): Args<Of>) -> Answer {
+    let most = limit(of.limit, MOST, MOST)?;
+    let given = of.cursor.take();
+    let from = given.map(|given| read(&behind(&of, &given)?)).transpose()?;
+    let (items, next) = page(&shared, of.run.as_deref(), from, most).await?;
+    let next = next.map(|Place(run, before)| cursor(&of, &format!("{run}.{before}")));
+    reply::json(&headers, &Page { items, next })
 }
 
-/// The workers of a run, or of all.
-pub(super) async fn all(shared: &Shared, run: Option<&str>) -> Result<Vec<Worker>, Refusal> {
+fn read(written: &str) -> Result<Place, Refusal> {
+    let place = written
+        .split_once('.')
+        .and_then(|(run, before)| Some(Place(run.parse().ok()?, before.parse().ok()?)));
+    place.ok_or_else(|| Refusal::new(Code::BadCursor, "the cursor is of another list").field("cursor"))
+}
+
+/// So many workers of a run, or of all, from a place on, and the place of the next one.
+pub(super) async fn page(
+    shared: &Shared,
+    run: Option<&str>,
+    from: Option<Place>,
+    most: usize,
+) -> Result<(Vec<Worker>, Option<Place>), Refusal> {
     let runs = match run {
         Some(given) => vec![find(shared, given).await?],
         None => {
-            let rows = shared.app.engine.store().runs().await?;
-            let open = rows
-                .into_iter()
-                .filter(|row| !matches!(row.state.as_str(), "completed" | "failed" | "aborted"));
-            open.map(|row| row.id).collect()
+            let first = from.map(|Place(run, _)| run);
+            let open = |kept: &Kept| kept.open(first).map(|row| row.id).collect();
+            shared.rows.read(open).await?
         }
     };
     let mut items = Vec::new();
@@ -54,11 +84,18 @@ pub(super) async fn all(shared: &Shared, run: Option<&str>) -> Result<Vec<Worker
         if !shared.host.standing(id).driven {
             continue;
         }
-        if let Some(view) = shared.views.get(id).await? {
-            items.extend(of_run(shared, &view));
+        let Some(view) = shared.views.get(id).await? else {
+            continue;
+        };
+        let told = from.map_or(0, |Place(run, before)| if run == id { before } else { 0 });
+        for (place, worker) in of_run(shared, &view).into_iter().enumerate().skip(told) {
+            if items.len() == most {
+                return Ok((items, Some(Place(id, place))));
+            }
+            items.push(worker);
         }
     }
-    Ok(items)
+    Ok((items, None))
 }
 
 fn of_run(shared: &Shared, view: &View) -> Vec<Worker> {

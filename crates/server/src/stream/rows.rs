@@ -6,7 +6,7 @@ use maestria_kernel::{
     port::{RunRow, Store, StoreError},
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -121,7 +121,39 @@ pub(crate) struct Kept {
     number: u64,
     rows: BTreeMap<(At, RunId), Entry>,
     births: HashMap<RunId, At>,
+    /// Those that are not finished.
+    open: BTreeSet<(At, RunId)>,
+    totals: Totals,
     day: std::sync::Mutex<Spent>,
+}
+
+/// What all rows add up to.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Totals {
+    /// Runs by state.
+    pub(crate) states: BTreeMap<String, usize>,
+    pub(crate) tokens: u64,
+    pub(crate) cost: Cost,
+    /// Decisions that wait.
+    pub(crate) decisions: u32,
+}
+
+impl Totals {
+    fn add(&mut self, row: &RunRow) {
+        *self.states.entry(row.state.clone()).or_default() += 1;
+        self.tokens += row.usage.tokens().0;
+        self.cost = Cost(self.cost.0 + row.usage.cost.0);
+        self.decisions += row.decisions;
+    }
+
+    fn remove(&mut self, row: &RunRow) {
+        if let Some(count) = self.states.get_mut(&row.state) {
+            *count -= 1;
+        }
+        self.tokens -= row.usage.tokens().0;
+        self.cost = Cost(self.cost.0 - row.usage.cost.0);
+        self.decisions -= row.decisions;
+    }
 }
 
 #[derive(Debug)]
@@ -147,6 +179,19 @@ impl Kept {
     /// All rows, the newest run first.
     pub(crate) fn newest_first(&self) -> impl Iterator<Item = &RunRow> {
         self.rows.values().rev().map(|entry| &entry.row)
+    }
+
+    /// Rows of runs that are not finished, the newest first; from this run on, or all.
+    pub(crate) fn open(&self, from: Option<RunId>) -> impl Iterator<Item = &RunRow> {
+        let place = from.and_then(|run| Some((*self.births.get(&run)?, run)));
+        let until = place.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Included);
+        let open = self.open.range((std::ops::Bound::Unbounded, until));
+        open.rev().filter_map(|place| Some(&self.rows.get(place)?.row))
+    }
+
+    /// What all rows add up to.
+    pub(crate) const fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     /// Rows of runs older than this one, the newest first; all when it is not known.
@@ -205,12 +250,26 @@ impl Kept {
         for row in rows {
             let (birth, id, cost) = (row.created_at, row.id, row.usage.cost);
             self.births.insert(id, birth);
+            if is_finished(&row.state) {
+                self.open.remove(&(birth, id));
+            } else {
+                self.open.insert((birth, id));
+            }
+            self.totals.add(&row);
             let before = self.rows.insert((birth, id), Entry { row, moved: number });
+            if let Some(before) = &before {
+                self.totals.remove(&before.row);
+            }
             if birth >= day.since {
                 day.cost = Cost(day.cost.0 + cost.0 - before.map_or(0, |entry| entry.row.usage.cost.0));
             }
         }
     }
+}
+
+/// Whether a run in a state comes no further by itself.
+pub(crate) fn is_finished(state: &str) -> bool {
+    matches!(state, "completed" | "failed" | "aborted")
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ pub(super) enum Write {
     Post {
         run: String,
         body: String,
+        once: Option<Once>,
     },
     Answer {
         run: String,
@@ -36,6 +37,7 @@ pub(super) struct Commit {
     settled: Vec<EffectId>,
     row: Option<RunRow>,
     once: Option<Once>,
+    answered: Option<u64>,
     asked: Vec<Asked>,
 }
 
@@ -90,13 +92,15 @@ impl Write {
             settled: batch.settled,
             row: batch.row,
             once: batch.once,
+            answered: batch.answered,
         })))
     }
 
-    pub(super) fn post(run: RunId, command: &Command) -> serde_json::Result<Self> {
+    pub(super) fn post(run: RunId, command: &Command, once: Option<Once>) -> serde_json::Result<Self> {
         Ok(Self::Post {
             run: run.to_string(),
             body: serde_json::to_string(command)?,
+            once,
         })
     }
 
@@ -116,7 +120,7 @@ impl Write {
     pub(super) fn record(&self, connection: &Connection) -> Result<u64, Failure> {
         match self {
             Self::Commit(commit) => commit.record(connection).map(|()| 0),
-            Self::Post { run, body } => post(connection, run, body).map_err(Failure::Sql),
+            Self::Post { run, body, once } => post(connection, run, body, once.as_ref()).map_err(Failure::Sql),
             Self::Answer { run, number, refused } => {
                 answer(connection, run, *number, refused.as_deref())?;
                 Ok(0)
@@ -166,6 +170,9 @@ impl Commit {
         asked::keep(connection, &self.asked)?;
         if let Some(once) = &self.once {
             keep_key(connection, run, once, self.at())?;
+        }
+        if let Some(number) = self.answered {
+            answer(connection, run, number, None)?;
         }
         Ok(())
     }
@@ -245,13 +252,15 @@ pub(super) fn sent(connection: &Connection, key: &str, now: i64) -> rusqlite::Re
         .optional()
 }
 
-fn post(connection: &Connection, run: &str, body: &str) -> rusqlite::Result<u64> {
+fn post(connection: &Connection, run: &str, body: &str, once: Option<&Once>) -> rusqlite::Result<u64> {
+    let (key, request) = (once.map(|once| &once.key), once.map(|once| &once.request));
+    let until = once.map(|once| once.until.0);
     connection
         .prepare_cached(
-            "INSERT INTO inbox (run, number, body)
-             SELECT ?1, coalesce(max(number), 0) + 1, ?2 FROM inbox WHERE run = ?1 RETURNING number",
+            "INSERT INTO inbox (run, number, body, key, request, until)
+             SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5 FROM inbox WHERE run = ?1 RETURNING number",
         )?
-        .query_row(params![run, body], |row| row.get(0))
+        .query_row(params![run, body, key, request, until], |row| row.get(0))
         .map(natural)
 }
 

@@ -10,6 +10,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0005_sent.sql"),
     include_str!("../../migrations/sqlite/0006_asked.sql"),
     include_str!("../../migrations/sqlite/0007_calls.sql"),
+    include_str!("../../migrations/sqlite/0008_keyed.sql"),
+    include_str!("../../migrations/sqlite/0009_births.sql"),
 ];
 
 /// The newest schema this program knows.

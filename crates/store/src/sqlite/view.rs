@@ -8,7 +8,7 @@ use super::{
 use maestria_kernel::{
     At, Cost, DecisionId, Effect, EffectId, RunId, Seq, Tokens, Usage,
     event::{self, Event, Unreadable},
-    port::{Asked, Numbered, Posted, RunRow, Sent, StoreError, Stored},
+    port::{Asked, Numbered, Once, Posted, RunRow, Sent, StoreError, Stored},
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use serde::de::DeserializeOwned;
@@ -132,6 +132,17 @@ impl View {
         )
     }
 
+    pub(super) fn older(&self, than: Option<(At, RunId)>, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        // No id is as great as this text, and no moment as this one.
+        let (birth, id) = than.map_or((i64::MAX, "~".to_owned()), |(birth, id)| (birth.0, id.to_string()));
+        self.rows(
+            "SELECT id, state, text, target, workspace, workflow, percent, input, cached, output, cost, decisions, work,
+                    scripted, created_at, updated_at
+             FROM runs WHERE (created_at, id) < (?1, ?2) ORDER BY created_at DESC, id DESC LIMIT ?3",
+            params![birth, id, limit],
+        )
+    }
+
     /// The number is read first: what is stored meanwhile is in the rows too early, and told again with its number.
     pub(super) fn changed(&self, after: u64) -> Result<(u64, Vec<RunRow>), StoreError> {
         let newest = self.newest()?;
@@ -178,12 +189,13 @@ impl View {
 
     pub(super) fn inbox(&self, run: RunId) -> Result<Vec<Posted>, StoreError> {
         self.all(
-            "SELECT number, body FROM inbox WHERE run = ?1 AND answered = 0 ORDER BY number",
+            "SELECT number, body, key, request, until FROM inbox WHERE run = ?1 AND answered = 0 ORDER BY number",
             [run.to_string()],
             |row| {
                 let number = natural(row.get(0)?);
                 let command = self.decode(row.get_ref(1)?.as_str()?, || format!("command {number} of {run}"));
-                Ok(command.map(|command| Posted { number, command }))
+                let once = once(row)?;
+                Ok(command.map(|command| Posted { number, command, once }))
             },
         )
     }
@@ -234,6 +246,17 @@ impl View {
 fn known_version(kind: &str) -> u32 {
     let known = Event::KINDS.iter().find(|(name, _)| *name == kind);
     known.map_or(0, |(_, version)| u32::from(*version))
+}
+
+/// The key that a command in the inbox came with, if it came with one.
+fn once(row: &Row<'_>) -> rusqlite::Result<Option<Once>> {
+    let (key, request): (Option<String>, Option<String>) = (row.get(2)?, row.get(3)?);
+    let until: Option<i64> = row.get(4)?;
+    Ok(key.zip(request).zip(until).map(|((key, request), until)| Once {
+        key,
+        request,
+        until: At(until),
+    }))
 }
 
 fn run_row(id: RunId, row: &Row<'_>) -> rusqlite::Result<RunRow> {

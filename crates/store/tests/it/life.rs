@@ -158,7 +158,8 @@ async fn events_of_an_older_schema_join_the_feed() {
     let connection = rusqlite::Connection::open(&path).unwrap();
     connection
         .execute_batch(
-            "DROP INDEX events_own_calls; DROP TABLE asked; DROP TABLE sent; DROP TABLE feed; DROP VIEW agents; DROP VIEW violations; DROP VIEW decisions; DROP VIEW reviews;
+            "DROP INDEX runs_by_birth; ALTER TABLE inbox DROP COLUMN key; ALTER TABLE inbox DROP COLUMN request; ALTER TABLE inbox DROP COLUMN until;
+             DROP INDEX events_own_calls; DROP TABLE asked; DROP TABLE sent; DROP TABLE feed; DROP VIEW agents; DROP VIEW violations; DROP VIEW decisions; DROP VIEW reviews;
              DROP VIEW model_metrics; DROP VIEW model_usage; DROP VIEW workflows; DROP VIEW tasks;
              ALTER TABLE gateway_calls DROP COLUMN trace; ALTER TABLE gateway_calls DROP COLUMN waited_millis;
              ALTER TABLE gateway_calls DROP COLUMN finish; ALTER TABLE gateway_calls DROP COLUMN operation;

@@ -139,7 +139,7 @@ pub async fn commands_from_many_get_their_own_numbers(store: Arc<dyn Store>) {
     for sender in 0..SENDERS {
         let store = store.clone();
         let command = Command::Pause { by: sender.to_string() };
-        senders.spawn(async move { (store.post(run(1), command.clone()).await.unwrap(), command) });
+        senders.spawn(async move { (store.post(run(1), command.clone(), None).await.unwrap(), command) });
     }
     let given: Vec<(u64, Command)> = senders.join_all().await;
     let numbers: BTreeSet<u64> = given.iter().map(|(number, _)| *number).collect();

@@ -265,6 +265,32 @@ pub async fn runs_are_listed_newest_first(store: Arc<dyn Store>) {
     assert_eq!(store.runs().await.unwrap(), expected);
 }
 
+/// Newest first, each once, also of those of one moment; a run that changes stays where it was.
+pub async fn runs_are_listed_in_pages(store: Arc<dyn Store>) {
+    assert_eq!(store.older(None, 10).await.unwrap(), []);
+    let births = [(1, 50), (2, 70), (3, 60), (4, 70), (5, 70), (6, 40)];
+    for (number, created_at) in births {
+        let mut first = batch(0, [said("born")]);
+        first.row = Some(row(run(number), created_at));
+        store.commit(run(number), first).await.unwrap();
+    }
+    let (mut listed, mut last) = (Vec::new(), None);
+    loop {
+        let page = store.older(last, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(oldest) = page.last() else { break };
+        last = Some((oldest.created_at, oldest.id));
+        listed.extend(page);
+        let mut changed = batch(1, [said("changes")]);
+        changed.row = Some(row(run(6), 40));
+        // The first time it is stored, later ones are refused.
+        drop(store.commit(run(6), changed).await);
+    }
+    assert_eq!(listed, store.runs().await.unwrap());
+    let before = store.older(Some((At(60), run(3))), 10).await.unwrap();
+    assert_eq!(before, [row(run(1), 50), row(run(6), 40)]);
+}
+
 /// By number, once each, as they are now; a reader that goes on from the number it was told misses none.
 pub async fn runs_that_changed_are_told(store: Arc<dyn Store>) {
     assert_eq!(store.changed(0).await.unwrap(), (0, Vec::new()));

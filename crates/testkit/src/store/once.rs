@@ -1,4 +1,4 @@
-//! Keys of submissions: whatever is sent under one is stored once.
+//! Keys of requests: whatever is sent under one is stored once.
 
 use super::{batch, log_of, run, said};
 use maestria_kernel::{
@@ -10,6 +10,11 @@ use tokio::task::JoinSet;
 
 /// A run's first batch, sent under a key.
 fn submission(text: &str, key: &str, until: At) -> Batch {
+    keyed(0, text, key, until)
+}
+
+/// A batch after event number `after`, sent under a key.
+fn keyed(after: u64, text: &str, key: &str, until: At) -> Batch {
     let once = Once {
         key: key.to_owned(),
         request: text.to_owned(),
@@ -17,7 +22,7 @@ fn submission(text: &str, key: &str, until: At) -> Batch {
     };
     Batch {
         once: Some(once),
-        ..batch(0, [said(text)])
+        ..batch(after, [said(text)])
     }
 }
 
@@ -61,6 +66,27 @@ pub async fn a_key_goes_with_its_batch(store: Arc<dyn Store>) {
     assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
     assert_eq!(store.sent("a".to_owned(), now).await.unwrap(), None);
     store.commit(run(2), submission("third", "a", later)).await.unwrap();
+}
+
+/// Whichever batch of a run came with it; nothing of the second is stored, whatever it is and whosever.
+pub async fn a_key_makes_an_action_on_a_run_happen_once(store: Arc<dyn Store>) {
+    let (now, later) = moments();
+    store.commit(run(1), submission("begin", "a", later)).await.unwrap();
+    store.commit(run(1), keyed(1, "act", "b", later)).await.unwrap();
+    for (id, after, text) in [(run(1), 2, "act"), (run(1), 2, "act otherwise"), (run(2), 0, "act")] {
+        let before = log_of(&*store, id).await;
+        assert_eq!(
+            store.commit(id, keyed(after, text, "b", later)).await,
+            Err(StoreError::Repeated(sent("act", run(1))))
+        );
+        assert_eq!(log_of(&*store, id).await, before);
+    }
+    assert_eq!(
+        store.sent("b".to_owned(), now).await.unwrap(),
+        Some(sent("act", run(1)))
+    );
+    store.commit(run(1), keyed(2, "act", "c", later)).await.unwrap();
+    assert_eq!(log_of(&*store, run(1)).await.len(), 3);
 }
 
 /// Whoever loses is told who has won.

@@ -44,14 +44,14 @@ impl Repository {
     /// What stands in the trail, without the paths.
     fn trail(&self) -> Vec<String> {
         self.desk.trail.verify().unwrap();
-        let lines = self.desk.trail.lines().unwrap();
-        let what = |line: &String| {
+        let trail = std::io::read_to_string(self.desk.trail.export().unwrap().unwrap()).unwrap();
+        let what = |line: &str| {
             let line: serde_json::Value = serde_json::from_str(line).unwrap();
             let what = line["entry"]["what"].as_str().unwrap();
             assert!(what.contains(&self.top.display().to_string()), "{what}");
             what.split(' ').next().unwrap().to_owned()
         };
-        lines.iter().map(what).collect()
+        trail.lines().map(what).collect()
     }
 }
 

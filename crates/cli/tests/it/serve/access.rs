@@ -19,8 +19,9 @@ const READS: [&str; 14] = [
     "/doctor",
     "/config",
 ];
-const ACTIONS: [&str; 8] = [
+const ACTIONS: [&str; 9] = [
     "/runs",
+    "/plans",
     "/runs/last/pause",
     "/runs/last/abort",
     "/runs/last/apply",

@@ -130,8 +130,12 @@ fn what_was_acknowledged_before_a_kill_goes_on_after_it() {
                 for number in 0.. {
                     let key = format!("{client}-{number}");
                     sent.lock().unwrap().insert(key.clone(), None);
-                    let Some(run) = answered(scene, &key, body) else { return };
-                    sent.lock().unwrap().insert(key, Some(run));
+                    let Some(run) = answered(scene, "/runs", &key, body) else {
+                        return;
+                    };
+                    sent.lock()
+                        .unwrap()
+                        .insert(key, Some(run["id"].as_str().unwrap().to_owned()));
                 }
             });
         }
@@ -140,13 +144,7 @@ fn what_was_acknowledged_before_a_kill_goes_on_after_it() {
             assert!(Instant::now() < deadline, "nobody is answered");
             std::thread::sleep(Duration::from_millis(1));
         }
-        // Its own signal: nothing is tidied up.
-        let server = scene.server.as_ref().unwrap().id();
-        rustix::process::kill_process(
-            rustix::process::Pid::from_raw(server.cast_signed()).unwrap(),
-            rustix::process::Signal::KILL,
-        )
-        .unwrap();
+        kill_under_way(&scene);
     });
     scene.kill();
     let sent = sent.into_inner().unwrap();
@@ -177,12 +175,18 @@ fn what_was_acknowledged_before_a_kill_goes_on_after_it() {
     );
 }
 
-/// Submits; `None` when the server is gone before it has answered whole.
-fn answered(scene: &Scene, key: &str, body: &str) -> Option<String> {
+/// Its own signal: nothing is tidied up.
+pub(super) fn kill_under_way(scene: &Scene) {
+    let server = rustix::process::Pid::from_child(scene.server.as_ref().unwrap());
+    rustix::process::kill_process(server, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Posts; `None` when the server is gone before it has answered whole.
+pub(super) fn answered(scene: &Scene, path: &str, key: &str, body: &str) -> Option<serde_json::Value> {
     let mut socket = TcpStream::connect(&scene.address).ok()?;
     socket.set_read_timeout(Some(PATIENCE)).ok()?;
     let head = format!(
-        "POST /api/v1/runs HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\nconnection: close\r\n\
+        "POST /api/v1{path} HTTP/1.1\r\nhost: {}\r\nauthorization: {}\r\nconnection: close\r\n\
          content-type: application/json\r\nidempotency-key: {key}\r\ncontent-length: {}\r\n\r\n",
         scene.address,
         scene.bearer(),
@@ -192,7 +196,6 @@ fn answered(scene: &Scene, key: &str, body: &str) -> Option<String> {
     let mut text = String::new();
     socket.read_to_string(&mut text).ok()?;
     let (head, body) = text.split_once("\r\n\r\n")?;
-    assert!(head.starts_with("HTTP/1.1 201"), "{text}");
-    let run: serde_json::Value = serde_json::from_str(body).ok()?;
-    Some(run["id"].as_str().unwrap().to_owned())
+    assert!(head.starts_with("HTTP/1.1 20"), "{text}");
+    serde_json::from_str(body).ok()
 }

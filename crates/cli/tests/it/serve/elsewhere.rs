@@ -271,6 +271,50 @@ fn every_verb_says_the_same_here_and_there() {
     assert_eq!(ended["state"], there["state"]);
 }
 
+/// A plan is the same here and there, and leaves nothing behind.
+#[test]
+fn a_dry_run_says_the_same_here_and_there() {
+    let here = Scene::asleep("");
+    let server = Scene::new("");
+    let both = Both {
+        here: &here,
+        there: Caller::of(&server),
+    };
+    let dry = |task, more: &[&'static str]| [&["run", task, "--target", "TARGET", "--dry-run"], more].concat();
+    let [_, scripted] = both.same(&dry(TASK, &["--agents", "playbook-author,playbook-reviewer"]));
+    assert!(
+        scripted.code == 0 && scripted.out.contains("scripted") && scripted.out.contains("group 2"),
+        "{}{}",
+        scripted.out,
+        scripted.err
+    );
+    let [_, ruled] = both.same(&dry("Add a flag. Then update README.md", &["--workflow", "plan"]));
+    assert!(
+        ruled.out.contains("planned by") && ruled.out.contains("estimate: "),
+        "{}{}",
+        ruled.out,
+        ruled.err
+    );
+    for [here, there] in [both.run(&dry("x", &["--workflow", "devlop"])), both.run(&dry(" ", &[]))] {
+        assert_eq!((here.code, there.code), (1, 1), "{}{}", here.err, there.err);
+    }
+    both.same(&["runs"]);
+    assert!(both.there.run(&["runs"]).out.contains("no runs yet"));
+    let body = json!({"text": TASK, "target": server.target(), "agents": ["playbook-author", "playbook-reviewer"]});
+    let planned = server.post("/plans", &body.to_string());
+    assert_eq!(planned.status, 200, "{planned:?}");
+    let plan = planned.json();
+    let tasks = plan["tasks"].as_object().unwrap().len();
+    assert_eq!(plan["graph"]["nodes"].as_array().unwrap().len(), tasks);
+    assert!(tasks > 1 && plan["estimate"]["tokens"].as_u64().unwrap() > 0, "{plan}");
+    let unknown = server.get(&format!("/runs/{}", plan["id"].as_str().unwrap()));
+    assert_eq!(unknown.code(), "unknown-run");
+    let sessions = server.home.path().join(".local/share/maestria/workspaces");
+    assert!(!sessions.exists() && !server.home.path().join("app/.git/worktrees").exists());
+    let elsewhere = server.post("/plans", r#"{"text":"x","target":"/nowhere/at/all"}"#);
+    assert_eq!(elsewhere.code(), "bad-target");
+}
+
 /// A configuration whose only agent does nothing.
 fn idle() -> String {
     with_agent(&json!({"turns": [[{"say": "nothing to do"}]]}))

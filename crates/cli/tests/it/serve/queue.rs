@@ -1,6 +1,9 @@
 //! More runs than places: who waits, in which order, and what can be done with them meanwhile.
 
-use super::scene::{PATIENCE, Scene};
+use super::{
+    elsewhere::with_agent,
+    scene::{PATIENCE, Scene},
+};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -88,6 +91,33 @@ fn more_runs_than_places_wait_their_turn_and_take_commands_at_once() {
         (lengths(&scene), state(&scene, &runs[2])),
         ((1, 1), "queued".to_owned())
     );
+}
+
+#[test]
+fn workers_are_listed_in_pages() {
+    let scene = Scene::new(&with_agent(&json!({"turns": [["hang"]]})));
+    let runs = ["one", "two", "three"].map(|text| submit(&scene, text));
+    let list = |query: &str| scene.get(&format!("/workers{query}")).json();
+    let all = || list("")["items"].as_array().unwrap().clone();
+    until("all are at work", &scene, || all().len() == runs.len());
+    let (mut listed, mut query) = (Vec::new(), "?limit=1".to_owned());
+    loop {
+        let page = list(&query);
+        let items = page["items"].as_array().unwrap();
+        assert_eq!(items.len(), 1, "{page}");
+        listed.push(items[0]["run"].as_str().unwrap().to_owned());
+        let Some(next) = page["next"].as_str() else { break };
+        query = format!("?limit=1&cursor={next}");
+    }
+    assert_eq!(listed, [&runs[2], &runs[1], &runs[0]].map(String::as_str));
+    let of_one = list(&format!("?run={}", runs[1]));
+    assert_eq!(
+        (of_one["items"].as_array().unwrap().len(), &of_one["next"]),
+        (1, &Value::Null)
+    );
+    for query in ["?limit=0", "?limit=201", "?cursor=x"] {
+        assert_eq!(scene.get(&format!("/workers{query}")).status, 400, "{query}");
+    }
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn what_only_this_machine_does_is_not_asked_of_a_server() {
             left.err
         );
     }
-    for option in ["--dry-run", "--copy", "--port=1"] {
+    for option in ["--copy", "--port=1"] {
         fails(&caller.run(&["run", "x", option]), 2, &["does not go with `--server`"]);
     }
     fails(

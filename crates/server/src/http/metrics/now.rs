@@ -38,14 +38,11 @@ pub(super) async fn of_runs(shared: &Shared) -> Result<Vec<Family>, StoreError> 
         .rows
         .read(|kept| {
             let mut states: BTreeMap<&'static str, usize> = RunState::ALL.iter().map(|s| (s.as_str(), 0)).collect();
-            let (mut open, mut waiting) = (Vec::new(), Vec::new());
-            for row in kept.newest_first() {
-                states.entry(word(&row.state)).and_modify(|count| *count += 1);
-                if !matches!(row.state.as_str(), "completed" | "failed" | "aborted") {
-                    open.push(row.id);
-                    waiting.push((row.id, row.updated_at));
-                }
+            for (state, count) in &kept.totals().states {
+                states.entry(word(state)).and_modify(|all| *all += count);
             }
+            let open: Vec<RunId> = kept.open(None).map(|row| row.id).collect();
+            let waiting: Vec<(RunId, At)> = kept.open(None).map(|row| (row.id, row.updated_at)).collect();
             (states, open, waiting)
         })
         .await?;

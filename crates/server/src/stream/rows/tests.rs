@@ -15,9 +15,14 @@ fn id(number: u128) -> RunId {
 
 /// Stores an event of a run and its row with a cost.
 async fn store(store: &MemoryStore, run: RunId, after: u64, born: i64, cost: i64) {
+    store_as(store, run, after, (born, "executing"), cost).await;
+}
+
+/// The same in a state.
+async fn store_as(store: &MemoryStore, run: RunId, after: u64, (born, state): (i64, &str), cost: i64) {
     let row = RunRow {
         id: run,
-        state: "executing".to_owned(),
+        state: state.to_owned(),
         text: String::new(),
         target: String::new(),
         workspace: String::new(),
@@ -107,4 +112,30 @@ async fn the_days_spending_follows_the_runs_and_the_clock() {
         Cost(9_280),
         "the clock was set back"
     );
+}
+
+#[tokio::test]
+async fn open_runs_and_totals_follow_each_change() {
+    let log = MemoryStore::new();
+    let rows = Rows::new(Arc::new(log.clone()));
+    for (number, state) in [(1, "executing"), (2, "completed"), (3, "paused"), (4, "executing")] {
+        store_as(&log, id(number), 0, (10, state), 5).await;
+    }
+    let open = async |from: Option<u128>| {
+        let open = rows.read(|kept| kept.open(from.map(id)).map(|row| row.id).collect::<Vec<_>>());
+        open.await.unwrap()
+    };
+    let totals = async || {
+        let totals = rows.read(|kept| kept.totals().clone()).await.unwrap();
+        let count = |state: &str| totals.states.get(state).copied().unwrap_or_default();
+        (count("executing"), count("completed"), count("paused"), totals.cost)
+    };
+    assert_eq!(open(None).await, [id(4), id(3), id(1)]);
+    assert_eq!(open(Some(3)).await, [id(3), id(1)], "from this run on");
+    assert_eq!(open(Some(2)).await, [id(1)], "one that is not open is a place as good");
+    assert_eq!(totals().await, (2, 1, 1, Cost(20)));
+    store_as(&log, id(4), 1, (10, "completed"), 7).await;
+    store_as(&log, id(2), 1, (10, "executing"), 4).await;
+    assert_eq!(open(None).await, [id(3), id(2), id(1)]);
+    assert_eq!(totals().await, (2, 1, 1, Cost(21)));
 }
