@@ -145,6 +145,15 @@ fn here_documents_that_end_are_read() {
 }
 
 #[test]
+fn what_bash_reads_otherwise_is_asked_about() {
+    let pipeline = "a=b | ".repeat(3_400) + "cat";
+    for text in ["case $1 in a) echo a;; esac) echo b;; esac", &pipeline] {
+        let verdict = CommandPolicy::built_in().judge(text);
+        assert_eq!(verdict.rule, "command.unreadable", "{verdict:?}");
+    }
+}
+
+#[test]
 fn many_harmless_parts_are_harmless() {
     let verdict = CommandPolicy::built_in().judge(&"echo a; ".repeat(3_001));
     assert_eq!(verdict.level, Level::Allow, "{verdict:?}");

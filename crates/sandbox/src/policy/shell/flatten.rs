@@ -7,6 +7,9 @@ use brush_parser::ast;
 /// More simple commands than one text may have.
 const MOST: usize = 20_000;
 
+/// More commands than one pipeline may have; bash itself gives up at 3,400.
+const LONGEST_PIPELINE: usize = 3_000;
+
 /// The commands of a program.
 pub(super) fn script(program: &ast::Program, fuel: &Fuel) -> Result<Script, Unreadable> {
     let mut walk = Walk::new(fuel);
@@ -117,6 +120,9 @@ impl<'a> Walk<'a> {
     }
 
     fn pipeline(&mut self, pipeline: &ast::Pipeline, place: &Place) -> Result<(), Unreadable> {
+        if pipeline.seq.len() > LONGEST_PIPELINE {
+            return Err(Unreadable::new("a pipeline is too long"));
+        }
         let piped = pipeline.seq.len() > 1;
         let mut fed_by = place.fed_by;
         for command in &pipeline.seq {
@@ -199,6 +205,11 @@ impl<'a> Walk<'a> {
                 self.list(&clause.body.list, branch)
             }
             ast::CompoundCommand::CaseClause(clause) => {
+                let begins =
+                    |case: &ast::CaseItem| case.patterns.first().is_some_and(|pattern| pattern.value == "esac");
+                if clause.cases.iter().any(begins) {
+                    return Err(Unreadable::new("`esac` ends a case, also where a pattern could stand"));
+                }
                 let mut inside = scripts_of(&self.word(&clause.value)?);
                 for pattern in clause.cases.iter().flat_map(|case| &case.patterns) {
                     inside.extend(scripts_of(&self.word(pattern)?));
