@@ -42,7 +42,7 @@ enum Verb {
     Bench {
         /// Which one.
         name: bench::Bench,
-        /// One part of it (of `supervise`: starts, turns, crowd, talk, trials; of `gateway`: beside, others, budgets, growth;
+        /// One part of it (of `supervise`: starts, turns, crowd, talk, trials; of `gateway`: beside, idle, others, budgets, growth;
         /// of `sandbox`: start, limits, bombs).
         part: Option<String>,
         /// How often (of `gateway budgets`: rounds, 1000 unless said; of `gateway growth`: calls, a million unless said).

@@ -5,12 +5,14 @@
 //!
 //! * `beside`: nginx is the floor: it only passes on. The gateway authenticates, routes, takes and settles budgets, and
 //!   meters every call.
+//! * `idle`: its memory before the first call, and how soon the first answer is there.
 //! * `others`: TensorZero, SMG and LiteLLM on the same calls; `--packages FOLDER` says where their programs are.
 //! * `budgets`: rounds of 64 parallel calls against room for k, on every endpoint, some with a kill in the middle.
 //! * `growth`: the memory of the gateway over very many calls.
 
 mod budgets;
 mod growth;
+mod idle;
 mod others;
 mod peer;
 mod routing;
@@ -46,15 +48,19 @@ fn main() -> anyhow::Result<()> {
     let mut table = Table::default();
     match part.map(String::as_str) {
         Some("beside") => runtime.block_on(bench(&program, json, &mut table))?,
+        Some("idle") => runtime.block_on(idle::measure(&program, &mut table))?,
         Some("others") => {
             let packages = packages.context("`--packages=FOLDER` says where their programs are")?;
             runtime.block_on(others::compare(&program, Path::new(packages), &mut table))?;
         }
         Some("budgets") => runtime.block_on(budgets::rounds(&program, rounds, &mut table))?,
         Some("growth") => runtime.block_on(growth::watch(&program, calls, &mut table))?,
-        Some(other) => anyhow::bail!("there is no part `{other}`; there are beside, others, budgets and growth"),
+        Some(other) => anyhow::bail!("there is no part `{other}`; there are beside, idle, others, budgets and growth"),
         None => {
             runtime.block_on(bench(&program, json, &mut table))?;
+            if !json {
+                runtime.block_on(idle::measure(&program, &mut table))?;
+            }
             if let Some(packages) = packages.filter(|_| !json) {
                 runtime.block_on(others::compare(&program, Path::new(packages), &mut table))?;
             }

@@ -7,7 +7,7 @@ use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A server under measurement; ended when dropped.
@@ -72,13 +72,14 @@ impl Peer {
         Ok(Self { child, port, key, home })
     }
 
-    /// Kills the gateway as it is, and starts it again on the same books.
-    pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
+    /// Kills the gateway as it is, and starts it again on the same books; when that was.
+    pub(crate) fn restart(&mut self) -> anyhow::Result<Instant> {
         let (program, folder) = self.home.as_ref().context("only a gateway is started again")?;
         self.child.kill()?;
         self.child.wait()?;
+        let begun = Instant::now();
         (self.child, self.port) = start(program, folder)?;
-        Ok(())
+        Ok(begun)
     }
 
     /// nginx, passing on.
@@ -110,11 +111,16 @@ impl Peer {
 
     /// Resident memory now, in MB.
     pub(crate) fn memory(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
-        let kilobytes: f64 = line.split_whitespace().next().context("a number")?.parse()?;
-        Ok(kilobytes / 1024.0)
+        resident(self.child.id())
     }
+}
+
+/// Resident memory of a process, in MB.
+pub(crate) fn resident(pid: u32) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
+    let kilobytes: f64 = line.split_whitespace().next().context("a number")?.parse()?;
+    Ok(kilobytes / 1024.0)
 }
 
 impl Drop for Peer {
