@@ -8,6 +8,7 @@ mod contract;
 mod dashboards;
 mod e2e;
 mod escape;
+mod guest;
 mod obedient;
 mod openapi;
 mod policy;
@@ -58,6 +59,8 @@ enum Verb {
     Dashboards,
     /// Try to get out of the sandbox by every known way, and take each of its layers away in turn.
     Escape,
+    /// Try the sandbox's limits on a kernel with control groups of version 2, in an emulator.
+    Guest,
     /// Let an agent carry out every hostile instruction it reads, within the sandbox, and count the harm.
     Obedient,
     /// Run scripts by chance in bash and beside the command policy, and give it text that nobody would write.
@@ -114,6 +117,7 @@ fn main() -> anyhow::Result<()> {
         Verb::Contract => contract::run(),
         Verb::Dashboards => dashboards::run(),
         Verb::Escape => escape::run(),
+        Verb::Guest => guest::run(),
         Verb::Obedient => obedient::run(),
         Verb::Policy { scripts, texts, seed } => policy::run(scripts, texts, seed),
         Verb::Clients => clients::run(),

@@ -224,7 +224,9 @@ impl Price {
 
     /// What a call cost.
     pub fn cost(&self, counts: &Counts) -> Cost {
-        let fresh = counts.input.saturating_sub(counts.cached + counts.written);
+        let fresh = counts
+            .input
+            .saturating_sub(counts.cached.saturating_add(counts.written));
         Cost::of(Tokens(fresh), self.input)
             .plus(Cost::of(Tokens(counts.cached), self.cached))
             .plus(Cost::of(Tokens(counts.written), self.written))

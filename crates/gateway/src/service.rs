@@ -295,7 +295,7 @@ impl Service {
 
     /// Whether a route would choose between models that the question may be too long for.
     fn may_not_fit(&self, question: &Question) -> bool {
-        let longest = question.body.len() as u64 + question.max_tokens.unwrap_or(0);
+        let longest = (question.body.len() as u64).saturating_add(question.max_tokens.unwrap_or(0));
         question.wanted == Wanted::Answer
             && longest > self.core.least_context
             && self.core.route_named(&question.model).is_some()

@@ -36,7 +36,7 @@ impl Counted {
         if OWN.iter().any(|own| bare.starts_with(own)) {
             self.tokens
         } else {
-            self.tokens + self.tokens.div_ceil(5)
+            self.tokens.saturating_add(self.tokens.div_ceil(5))
         }
     }
 }

@@ -86,7 +86,7 @@ impl Scorer<'_> {
     fn unfit(&self, target: &Target, model: &Model) -> Option<String> {
         let f = self.features;
         let input = f.counted.map_or(f.input, |counted| counted.at_most(&target.model));
-        let room = input + f.max_output.unwrap_or(0).min(model.output);
+        let room = input.saturating_add(f.max_output.unwrap_or(0).min(model.output));
         if f.tools && !model.tools {
             Some("calls no tools".to_owned())
         } else if f.vision && !model.vision {

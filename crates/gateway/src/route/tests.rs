@@ -127,6 +127,20 @@ fn a_decision_takes_no_time_to_speak_of() {
 }
 
 #[test]
+fn what_nobody_could_hold_goes_nowhere() {
+    let core = core("balanced");
+    for (input, output) in [(u64::MAX, u64::MAX), (u64::MAX - 127_999, 128_000), (10_000_000, 0)] {
+        let mut features = Features::of_text(&Weights::BUILT_IN, "hello", "", input);
+        features.max_output = Some(output);
+        let lost = decide(&core, &Warm::default(), "auto", move || features).map(|decided| decided.reason);
+        assert!(
+            matches!(&lost, Err(crate::Lost::Needs(_))),
+            "{input} and {output}: {lost:?}"
+        );
+    }
+}
+
+#[test]
 fn a_persons_own_weights_count() {
     let own = |quality, cost| {
         let policy = Policy {

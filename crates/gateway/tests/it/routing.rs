@@ -265,9 +265,9 @@ async fn a_long_request_goes_where_its_tokens_fit() {
         ..Setup::default()
     };
     let stage = Stage::with(setup, rules(), Bounds::default()).await;
-    let post = async |text: String| {
+    let post = async |text: String, most: u64| {
         let (path, mut body) = ask(Dialect::Chat, "auto", &text, false);
-        body["max_completion_tokens"] = 100.into();
+        body["max_completion_tokens"] = most.into();
         let reply = stage.post(&path, &body).await;
         let model = reply.header("x-maestria-model").map(str::to_owned);
         (
@@ -276,12 +276,14 @@ async fn a_long_request_goes_where_its_tokens_fit() {
         )
     };
     // 600 KB of words are 100,000 tokens, and fit the cheap model's 128,000 although their bytes do not.
-    let (model, reason) = post(" tokens".repeat(90_000)).await;
+    let (model, reason) = post(" tokens".repeat(90_000), 100).await;
     assert_eq!(model, "p/gpt-4o-mini", "{reason}");
     // 300 KB of odd signs are 200,000 tokens: a fourth of their bytes would fit, they do not.
-    let (model, reason) = post("ab1".repeat(100_000)).await;
+    let (model, reason) = post("ab1".repeat(100_000), 100).await;
     assert_eq!(model, "p/gpt-4.1", "{reason}");
     assert!(reason.contains("128"), "{reason}");
+    let (refused, _) = post("tokens".to_owned(), u64::MAX).await;
+    assert!(refused.contains("budget_exhausted"), "{refused}");
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ async fn too_much_memory_ends_the_worker_and_is_labelled() {
         // One endless line: tail keeps all of it.
         let worker = limited(tier, limits, "exec tail /dev/zero");
         let by = worker.enforced().memory.unwrap();
+        // `cargo xtask guest` looks for it.
+        println!("{tier}: memory is held by {by:?}");
         let exit = worker.wait().await;
         match by {
             Backend::Rlimit => assert!(!exit.is_zero(), "{exit:?}"),

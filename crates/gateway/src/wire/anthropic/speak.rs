@@ -173,7 +173,7 @@ fn stop_word(stop: Option<Stop>, calls: bool) -> &'static str {
 
 fn usage(counts: &Counts) -> Value {
     json!({
-        "input_tokens": counts.input.saturating_sub(counts.cached + counts.written),
+        "input_tokens": counts.input.saturating_sub(counts.cached.saturating_add(counts.written)),
         "cache_read_input_tokens": counts.cached,
         "cache_creation_input_tokens": counts.written,
         "output_tokens": counts.output,

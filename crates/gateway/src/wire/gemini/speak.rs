@@ -112,7 +112,7 @@ fn usage(counts: &Counts) -> Value {
     let mut usage = json!({
         "promptTokenCount": counts.input,
         "candidatesTokenCount": counts.output.saturating_sub(counts.reasoning),
-        "totalTokenCount": counts.input + counts.output,
+        "totalTokenCount": counts.input.saturating_add(counts.output),
     });
     if counts.cached > 0 {
         usage["cachedContentTokenCount"] = counts.cached.into();

@@ -125,7 +125,7 @@ fn usage(counts: &Counts) -> Value {
     json!({
         "prompt_tokens": counts.input,
         "completion_tokens": counts.output,
-        "total_tokens": counts.input + counts.output,
+        "total_tokens": counts.input.saturating_add(counts.output),
         "prompt_tokens_details": {"cached_tokens": counts.cached},
         "completion_tokens_details": {"reasoning_tokens": counts.reasoning},
     })

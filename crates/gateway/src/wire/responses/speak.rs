@@ -24,7 +24,7 @@ fn usage(counts: &Counts) -> Value {
     json!({
         "input_tokens": counts.input, "input_tokens_details": {"cached_tokens": counts.cached},
         "output_tokens": counts.output, "output_tokens_details": {"reasoning_tokens": counts.reasoning},
-        "total_tokens": counts.input + counts.output,
+        "total_tokens": counts.input.saturating_add(counts.output),
     })
 }
 
