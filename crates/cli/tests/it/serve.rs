@@ -192,6 +192,7 @@ fn a_run_is_submitted_followed_and_applied() {
         r#"{"task":"E2"}"#,
         r#"{"task":"E2","text":"x","line":-1}"#,
         r#"{"task":"E2","text":7}"#,
+        r#"["E2","louder"]"#,
     ] {
         assert_eq!(tell(odd).status, 400, "{odd}");
     }

@@ -65,6 +65,10 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let what = format!("the content type is `{kind}`; it must be application/json");
             return Err(Refusal::new(Code::NotJson, what));
         }
+        // Serde would take the items of an array for an object's fields, in their order.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(unreadable("the body is an array; it must be an object", Code::BadJson));
+        }
         serde_json::from_slice(&bytes)
             .map(Self)
             .map_err(|e| unreadable(&e.to_string(), Code::BadJson))
