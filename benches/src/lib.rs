@@ -12,5 +12,5 @@ mod table;
 
 pub use cores::{leave_first_core, on_first_core};
 pub use load::{Seen, find, run};
-pub use process::{Finished, Program, finish, free_port};
+pub use process::{Finished, Program, Running, finish, free_port, resident, told_port};
 pub use table::{Figure, Table, median};

@@ -1,8 +1,10 @@
 //! Whole processes, timed from outside by the kernel's own accounting.
 
+use anyhow::Context as _;
 use std::{
     ffi::OsString,
-    fs, io,
+    fs,
+    io::{self, BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -96,6 +98,38 @@ fn processor_time(pid: u32) -> io::Result<Duration> {
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
     let ticks: u64 = fields.skip(11).take(4).filter_map(|f| f.parse::<u64>().ok()).sum();
     Ok(Duration::from_millis(ticks * 1000 / TICKS))
+}
+
+/// A process that is killed when this is dropped.
+#[derive(Debug)]
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The port that a server tells in the first line that it prints, which ends with its address.
+///
+/// # Errors
+/// When its stdout is no pipe, or it says something else.
+pub fn told_port(server: &mut Child) -> anyhow::Result<u16> {
+    let mut line = String::new();
+    BufReader::new(server.stdout.take().context("stdout")?).read_line(&mut line)?;
+    Ok(line.trim().rsplit(':').next().context("an address")?.parse()?)
+}
+
+/// Resident memory of a process now, in kB.
+///
+/// # Errors
+/// When it is gone.
+pub fn resident(pid: u32) -> anyhow::Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
+    Ok(line.split_whitespace().next().context("a number")?.parse()?)
 }
 
 /// A port of loopback that nobody uses now.

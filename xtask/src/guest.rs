@@ -70,7 +70,7 @@ fn tests() -> anyhow::Result<PathBuf> {
         .filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let program = messages
         .filter(|message| {
-            message["target"]["name"] == "it" && message["package_id"].to_string().contains("maestria-sandbox")
+            message["target"]["name"] == "it" && message["package_id"].to_string().contains("#maestria-sandbox@")
         })
         .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     program.context("the tests of maestria-sandbox")

@@ -1,11 +1,8 @@
 //! The gateway before anybody calls: how soon its first answer is there, and what it holds then.
 
-use crate::{
-    peer::{self, Peer},
-    request, upstream,
-};
+use crate::{peer::Peer, request, upstream};
 use anyhow::{Context as _, ensure};
-use maestria_benches::{Figure, Table, median};
+use maestria_benches::{Figure, Running, Table, median, resident};
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -64,7 +61,7 @@ async fn ask(port: u16, request: &[u8]) -> anyhow::Result<()> {
 
 /// What the program holds that has read nothing yet and does nothing.
 async fn bare(program: &Path, folder: &Path) -> anyhow::Result<f64> {
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .args(["run", "-"])
         .env_clear()
         .env("HOME", folder)
@@ -73,9 +70,7 @@ async fn bare(program: &Path, folder: &Path) -> anyhow::Result<f64> {
         .stderr(Stdio::null())
         .spawn()
         .context("the bare program")?;
+    let child = Running(child);
     tokio::time::sleep(REST).await;
-    let held = peer::resident(child.id());
-    child.kill()?;
-    child.wait()?;
-    held
+    Ok(resident(child.0.id())? / 1024.0)
 }

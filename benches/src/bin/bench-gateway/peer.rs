@@ -1,18 +1,17 @@
 //! Those who are measured, each on the first core.
 
 use anyhow::{Context as _, ensure};
-use maestria_benches::{find, nginx, on_first_core};
+use maestria_benches::{Running, find, nginx, on_first_core, resident, told_port};
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
-/// A server under measurement; ended when dropped.
+/// A server under measurement.
 pub(crate) struct Peer {
-    child: Child,
+    child: Running,
     pub(crate) port: u16,
     key: String,
     /// The gateway's program and folder, to start it again.
@@ -28,15 +27,11 @@ fn of_program(program: &Path, folder: &Path) -> Command {
     command
 }
 
-fn start(program: &Path, folder: &Path) -> anyhow::Result<(Child, u16)> {
-    let mut child = of_program(program, folder)
-        .arg("gateway")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().context("stdout")?).read_line(&mut line)?;
-    let port = line.trim().rsplit(':').next().context("an address")?.parse()?;
+fn start(program: &Path, folder: &Path) -> anyhow::Result<(Running, u16)> {
+    let mut gateway = of_program(program, folder);
+    gateway.arg("gateway").stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = Running(gateway.spawn()?);
+    let port = told_port(&mut child.0)?;
     Ok((child, port))
 }
 
@@ -44,7 +39,7 @@ impl Peer {
     /// A server that was started.
     pub(crate) const fn new(child: Child, port: u16, key: String) -> Self {
         Self {
-            child,
+            child: Running(child),
             port,
             key,
             home: None,
@@ -75,8 +70,8 @@ impl Peer {
     /// Kills the gateway as it is, and starts it again on the same books; when that was.
     pub(crate) fn restart(&mut self) -> anyhow::Result<Instant> {
         let (program, folder) = self.home.as_ref().context("only a gateway is started again")?;
-        self.child.kill()?;
-        self.child.wait()?;
+        self.child.0.kill()?;
+        self.child.0.wait()?;
         let begun = Instant::now();
         (self.child, self.port) = start(program, folder)?;
         Ok(begun)
@@ -102,7 +97,7 @@ impl Peer {
 
     /// CPU time so far.
     pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.0.id()))?;
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
         // A hundred clock ticks are a second on every architecture.
@@ -111,22 +106,6 @@ impl Peer {
 
     /// Resident memory now, in MB.
     pub(crate) fn memory(&self) -> anyhow::Result<f64> {
-        resident(self.child.id())
-    }
-}
-
-/// Resident memory of a process, in MB.
-pub(crate) fn resident(pid: u32) -> anyhow::Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
-    let kilobytes: f64 = line.split_whitespace().next().context("a number")?.parse()?;
-    Ok(kilobytes / 1024.0)
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        Ok(resident(self.child.0.id())? / 1024.0)
     }
 }

@@ -2,12 +2,11 @@
 
 use crate::script;
 use anyhow::Context as _;
-use maestria_benches::{Figure, Table, run};
+use maestria_benches::{Figure, Running, Table, run, told_port};
 use maestria_sandbox::{Limits, Supervised};
 use std::{
-    io::{BufRead as _, BufReader},
     path::Path,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -80,8 +79,8 @@ async fn ask(port: u16, length: Duration) -> anyhow::Result<maestria_benches::Se
     run(port, request.into_bytes(), 1, length).await
 }
 
-fn serve(program: &Path, home: &Path) -> anyhow::Result<(Server, u16)> {
-    let mut child = Command::new(program)
+fn serve(program: &Path, home: &Path) -> anyhow::Result<(Running, u16)> {
+    let child = Command::new(program)
         .args(["serve", "--listen", "127.0.0.1:0"])
         .env_clear()
         .env("HOME", home)
@@ -91,21 +90,7 @@ fn serve(program: &Path, home: &Path) -> anyhow::Result<(Server, u16)> {
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
-    let stdout = child.stdout.take().context("stdout")?;
-    let server = Server(child);
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let port = line.trim().rsplit(':').next().context("an address")?.parse()?;
+    let mut server = Running(child);
+    let port = told_port(&mut server.0)?;
     Ok((server, port))
-}
-
-/// Ended when dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

@@ -1,9 +1,9 @@
 //! What the limits hold a worker to that takes all it can get.
 
 use crate::script;
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use maestria_benches::{Figure, Table};
-use maestria_sandbox::{Limits, Supervised};
+use maestria_sandbox::{Backend, Limits, Supervised};
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -56,6 +56,11 @@ async fn memory(folder: &Path, table: &mut Table) -> anyhow::Result<()> {
     let limits = Limits::default();
     let limit = limits.memory.unwrap_or_default();
     let worker = Supervised::spawn(script("sleep 3600 & tail /dev/zero; sleep 3600", folder, limits))?;
+    if !matches!(worker.enforced().memory, Some(Backend::CgroupV1 | Backend::CgroupV2)) {
+        println!("no control group holds memory here");
+        worker.kill().await;
+        return Ok(());
+    }
     let mut reached = None;
     let watch = async {
         loop {
@@ -74,8 +79,7 @@ async fn memory(folder: &Path, table: &mut Table) -> anyhow::Result<()> {
         }
     };
     ensure!(end.out_of_memory, "it ended otherwise: {end:?}");
-    // Between two looks it may have reached its limit and ended.
-    let took = reached.map_or(Duration::ZERO, |at| at.elapsed());
+    let took = reached.context("nobody saw it reach its limit")?.elapsed();
     table.show(&Figure::at_most(
         "from the limit of memory to the worker's end",
         took.as_secs_f64() * 1e3,

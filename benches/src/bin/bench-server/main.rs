@@ -9,12 +9,11 @@ mod scene;
 mod submit;
 
 use anyhow::Context as _;
-use maestria_benches::{Figure, Seen, Table, leave_first_core, median, nginx, run};
+use maestria_benches::{Figure, Running, Seen, Table, leave_first_core, median, nginx, run};
 use scene::Scene;
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Child,
     time::Duration,
 };
 
@@ -87,7 +86,7 @@ async fn reads(scene: &Scene, path: &'static str, table: &mut Table) -> anyhow::
         println!("nginx is not installed (`apt-get install nginx-light`), and without it there is no yardstick");
         return Ok(());
     };
-    let _peer = Peer(child);
+    let _peer = Running(child);
     let mut rounds = Vec::new();
     for round in 0..=ROUNDS {
         let ours = run(scene.port, scene.get(path), CONNECTIONS, LENGTH).await?;
@@ -107,15 +106,4 @@ async fn reads(scene: &Scene, path: &'static str, table: &mut Table) -> anyhow::
     );
     table.show(&Figure::at_least(path, ratio, "×", 0.3, beside));
     Ok(())
-}
-
-/// Ended when dropped.
-struct Peer(Child);
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

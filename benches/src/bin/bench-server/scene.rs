@@ -1,7 +1,7 @@
 //! The server under measurement, in a home of its own, with a store that has something in it.
 
 use anyhow::{Context as _, ensure};
-use maestria_benches::{find, on_first_core};
+use maestria_benches::{Running, find, on_first_core, resident, told_port};
 use maestria_kernel::{
     At, Event, RunId, Seq,
     port::{Batch, Store as _, Stored},
@@ -9,10 +9,10 @@ use maestria_kernel::{
 use maestria_store::SqliteStore;
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -23,7 +23,7 @@ pub(crate) const TASK: &str =
     "Add a --json flag to greet.sh and a --shout flag to farewell.sh, then document and test both";
 
 pub(crate) struct Scene {
-    server: Child,
+    server: Running,
     pub(crate) port: u16,
     token: String,
     pub(crate) home: TempDir,
@@ -53,14 +53,14 @@ impl Scene {
             .output()?;
         ensure!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
         let told = in_home(program, home.path()).arg("token").output()?;
-        let mut server = in_home(program, home.path())
-            .args(["serve", "--listen", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()?;
-        let mut line = String::new();
-        BufReader::new(server.stdout.take().context("stdout")?).read_line(&mut line)?;
-        let port = line.trim().rsplit(':').next().context("an address")?.parse()?;
+        let mut server = Running(
+            in_home(program, home.path())
+                .args(["serve", "--listen", "127.0.0.1:0"])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .spawn()?,
+        );
+        let port = told_port(&mut server.0)?;
         Ok(Self {
             server,
             port,
@@ -109,17 +109,7 @@ impl Scene {
     /// Resident memory now, in kB.
     pub(crate) fn memory(&self) -> anyhow::Result<f64> {
         // `taskset` has become the server.
-        let status = fs::read_to_string(format!("/proc/{}/status", self.server.id()))?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("VmRSS")?;
-        Ok(line.split_whitespace().next().context("a number")?.parse()?)
-    }
-}
-
-impl Drop for Scene {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.server.kill();
-        let _ = self.server.wait();
+        resident(self.server.0.id())
     }
 }
 

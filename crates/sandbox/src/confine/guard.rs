@@ -7,6 +7,9 @@ use crate::control::{Order, Report};
 use crate::kin::{Process, Table};
 use crate::raw;
 
+/// Milliseconds between two looks whether the kernel ended a process.
+const AGAIN: c_int = 10;
+
 /// No descriptor; nothing is ever heard of it.
 pub(super) const NONE: c_int = -1;
 
@@ -41,12 +44,22 @@ pub(super) fn supervise(reach: Reach, plan: &Plan, guard_lives: c_int, ended: c_
         events: libc::POLLIN,
         revents: 0,
     });
+    let mut alarmed = false;
     loop {
-        if raw::poll(&mut watched, -1).is_err() || watched[2].revents != 0 {
+        // The alarm goes off just before the kernel ends a process: from then on it is looked whether it has.
+        let patience = if alarmed { AGAIN } else { -1 };
+        if raw::poll(&mut watched, patience).is_err() || watched[2].revents != 0 {
             end(reach, channel);
         }
-        if watched[3].revents != 0 && plan.alarm.is_some_and(|alarm| alarm.is_real()) {
-            signal_all(reach, libc::SIGKILL);
+        if let Some(alarm) = &plan.alarm {
+            if watched[3].revents != 0 {
+                alarm.silence();
+                alarmed = true;
+            }
+            if alarmed && alarm.has_ended_one() {
+                alarmed = false;
+                signal_all(reach, libc::SIGKILL);
+            }
         }
         if watched[1].revents != 0 {
             drain(ended);

@@ -54,9 +54,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             .await
             .map_err(|_| Refusal::new(Code::TooLarge, "the body is too long, or broke off"))?;
         if bytes.is_empty() {
-            return serde_json::from_str("{}")
-                .map(Self)
-                .map_err(|e| unreadable(&e.to_string(), Code::BadJson));
+            return object(b"{}").map(Self);
         }
         let kind = kind.as_ref().and_then(|kind| kind.to_str().ok()).unwrap_or_default();
         let bare = kind.split(';').next().unwrap_or_default().trim();
@@ -65,14 +63,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
             let what = format!("the content type is `{kind}`; it must be application/json");
             return Err(Refusal::new(Code::NotJson, what));
         }
-        // Serde would take the items of an array for an object's fields, in their order.
-        if bytes.trim_ascii_start().first() == Some(&b'[') {
-            return Err(unreadable("the body is an array; it must be an object", Code::BadJson));
-        }
-        serde_json::from_slice(&bytes)
-            .map(Self)
-            .map_err(|e| unreadable(&e.to_string(), Code::BadJson))
+        object(&bytes).map(Self)
     }
+}
+
+/// An object, as a type that takes no unknown fields.
+pub(crate) fn object<T: DeserializeOwned>(text: &[u8]) -> Result<T, Refusal> {
+    // Serde would take the items of an array for an object's fields, in their order.
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        return Err(unreadable("an array stands where an object belongs", Code::BadJson));
+    }
+    serde_json::from_slice(text).map_err(|error| unreadable(&error.to_string(), Code::BadJson))
 }
 
 /// Serde's sentence as a refusal: an unknown field with the nearest known one.

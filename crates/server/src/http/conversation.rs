@@ -160,11 +160,11 @@ struct Talk {
 impl Talk {
     /// Takes a message; answers at once what need not be waited for.
     fn take(&mut self, text: &str) -> Option<String> {
-        let said: Said = match serde_json::from_str(text) {
+        let said: Said = match super::ask::object(text.as_bytes()) {
             Ok(said) => said,
-            Err(error) => {
+            Err(refusal) => {
                 self.garbage += 1;
-                return Some(self.refused(&Value::Null, &super::ask::unreadable(&error.to_string(), Code::BadJson)));
+                return Some(self.refused(&Value::Null, &refusal));
             }
         };
         self.garbage = 0;

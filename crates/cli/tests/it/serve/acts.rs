@@ -17,32 +17,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn submit(scene: &Scene, text: &str) -> String {
-    let body = json!({"text": text, "target": scene.target(), "agents": ["claude"]});
-    let made = scene.post("/runs", &body.to_string());
-    assert_eq!(made.status, 201, "{made:?}");
-    made.json()["id"].as_str().unwrap().to_owned()
-}
-
-fn until(what: &str, scene: &Scene, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: {}", scene.get("/runs").body);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn state(scene: &Scene, run: &str) -> String {
-    let line = scene.get(&format!("/runs/{run}")).json()["line"].clone();
-    line["state"].as_str().unwrap().to_owned()
-}
-
-/// The events of a kind.
-fn events(scene: &Scene, run: &str, kind: &str) -> Vec<Value> {
-    let page = scene.get(&format!("/runs/{run}/events?limit=2000&kinds={kind}")).json();
-    page["items"].as_array().unwrap().clone()
-}
-
 fn act(scene: &Scene, path: &str, key: &str, body: &Value) -> Answer {
     scene.post_with(path, &body.to_string(), &[("idempotency-key", key)])
 }
@@ -62,20 +36,17 @@ fn twice(scene: &mut Scene, path: &str, key: &str, body: &Value) -> (Answer, Ans
 #[test]
 fn an_action_that_comes_again_is_done_once_whatever_happens_between() {
     let mut scene = Scene::new(&with_agent(&json!({"turns": [["hang"]]})));
-    let run = submit(&scene, "Make a file");
-    until("an agent is at work", &scene, || {
-        !events(&scene, &run, "task.started").is_empty()
-    });
-    let task = events(&scene, &run, "task.started")[0]["task"].clone();
+    let run = scene.submit("Make a file");
+    let task = scene.task_at_work(&run);
     let of_run = |verb: &str| format!("/runs/{run}/{verb}");
     let nothing = json!({});
 
     let say = json!({"task": task, "text": "one"});
     twice(&mut scene, "/runs/last/messages", "a", &say);
     // What `last` was when it came first.
-    let newer = submit(&scene, "Make another file");
+    let newer = scene.submit("Make another file");
     assert_eq!(act(&scene, "/runs/last/messages", "a", &say).json()["id"], json!(run));
-    assert_eq!(events(&scene, &run, "task.told").len(), 1);
+    assert_eq!(scene.events(&run, "task.told").len(), 1);
     for (path, body) in [
         ("/runs/last/messages", json!({"task": task, "text": "two"})),
         (of_run("messages").as_str(), say),
@@ -87,7 +58,7 @@ fn an_action_that_comes_again_is_done_once_whatever_happens_between() {
     }
 
     twice(&mut scene, &of_run("pause"), "b", &nothing);
-    assert_eq!(state(&scene, &run), "paused");
+    assert_eq!(scene.state(&run), "paused");
     assert_eq!(act(&scene, &of_run("pause"), "other", &nothing).code(), "wrong-state");
     twice(&mut scene, &of_run("resume"), "c", &nothing);
     let now = act(&scene, &of_run("pause"), "b", &nothing);
@@ -97,7 +68,7 @@ fn an_action_that_comes_again_is_done_once_whatever_happens_between() {
         "as it is by now"
     );
     twice(&mut scene, &of_run("abort"), "d", &json!({"because": "enough"}));
-    until("it has ended", &scene, || state(&scene, &run) == "aborted");
+    scene.until("it has ended", || scene.state(&run) == "aborted");
 
     twice(
         &mut scene,
@@ -105,12 +76,12 @@ fn an_action_that_comes_again_is_done_once_whatever_happens_between() {
         "e",
         &json!({"from": task, "message": "again"}),
     );
-    assert_eq!(events(&scene, &run, "run.rewound").len(), 1);
-    assert_eq!(events(&scene, &run, "task.told").len(), 2);
+    assert_eq!(scene.events(&run, "run.rewound").len(), 1);
+    assert_eq!(scene.events(&run, "task.told").len(), 2);
     twice(&mut scene, &of_run("abort"), "f", &nothing);
-    until("it has ended again", &scene, || state(&scene, &run) == "aborted");
+    scene.until("it has ended again", || scene.state(&run) == "aborted");
     twice(&mut scene, &of_run("discard"), "g", &nothing);
-    assert_eq!(events(&scene, &run, "run.discard_requested").len(), 1);
+    assert_eq!(scene.events(&run, "run.discard_requested").len(), 1);
 
     let bearer = scene.bearer();
     let address = scene.address.clone();
@@ -131,8 +102,8 @@ fn an_action_that_comes_again_is_done_once_whatever_happens_between() {
 #[test]
 fn an_answer_that_comes_again_is_the_answer_that_was_given() {
     let mut scene = Scene::new(&with_agent(&json!({"turns": [[{"say": "done"}]]})));
-    let run = submit(&scene, "Make a file");
-    until("somebody is asked", &scene, || state(&scene, &run) == "escalated");
+    let run = scene.submit("Make a file");
+    scene.until("somebody is asked", || scene.state(&run) == "escalated");
     let open = scene.get("/decisions").json();
     let path = format!("/decisions/{}", open["items"][0]["id"].as_str().unwrap());
     let skip = json!({"choice": "skip", "because": "not needed"});
@@ -143,17 +114,15 @@ fn an_answer_that_comes_again_is_the_answer_that_was_given() {
         act(&scene, &path, "a", &json!({"choice": "retry"})).code(),
         "key-reused"
     );
-    assert_eq!(events(&scene, &run, "decision.made").len(), 1);
+    assert_eq!(scene.events(&run, "decision.made").len(), 1);
 }
 
 /// The server is killed when it has done what was asked, and before its answer goes on; then another one is there.
 #[test]
 fn a_client_whose_answer_is_lost_with_the_server_is_told_of_what_was_done() {
     let mut scene = Scene::new(&with_agent(&json!({"turns": [["hang"]]})));
-    let run = submit(&scene, "Make a file");
-    until("an agent is at work", &scene, || {
-        !events(&scene, &run, "task.started").is_empty()
-    });
+    let run = scene.submit("Make a file");
+    scene.until("an agent is at work", || !scene.events(&run, "task.started").is_empty());
     let between = TcpListener::bind("127.0.0.1:0").unwrap();
     between.set_nonblocking(true).unwrap();
     let home = tempfile::tempdir().unwrap();
@@ -188,7 +157,7 @@ fn a_client_whose_answer_is_lost_with_the_server_is_told_of_what_was_done() {
     assert_eq!(left.code, 0, "{}", left.err);
     assert_eq!(posts.len(), 2);
     assert_eq!(posts[0], posts[1], "the same under the same key");
-    assert_eq!(events(&scene, &run, "task.told").len(), 1);
+    assert_eq!(scene.events(&run, "task.told").len(), 1);
 }
 
 /// A request as it comes from a client, for another address.
@@ -232,11 +201,8 @@ const ANSWERED: usize = 60;
 #[test]
 fn what_was_told_under_a_kill_is_told_once() {
     let mut scene = Scene::new(&with_agent(&json!({"turns": [["hang"]]})));
-    let run = submit(&scene, "Make a file");
-    until("an agent is at work", &scene, || {
-        !events(&scene, &run, "task.started").is_empty()
-    });
-    let task = events(&scene, &run, "task.started")[0]["task"].clone();
+    let run = scene.submit("Make a file");
+    let task = scene.task_at_work(&run);
     let path = format!("/runs/{run}/messages");
     let body = |key: &str| json!({"task": task, "text": key}).to_string();
     let (sent, heard) = (Mutex::new(BTreeSet::new()), Mutex::new(0));
@@ -268,7 +234,8 @@ fn what_was_told_under_a_kill_is_told_once() {
         let again = scene.post_with(&path, &body(key), &[("idempotency-key", key)]);
         assert_eq!(again.status, 202, "{again:?}");
     }
-    let told: Vec<String> = events(&scene, &run, "task.told")
+    let told: Vec<String> = scene
+        .events(&run, "task.told")
         .iter()
         .map(|event| event["message"]["text"].as_str().unwrap().to_owned())
         .collect();

@@ -84,6 +84,7 @@ fn the_socket_takes_commands_and_tells_events() {
     for (said, code) in [
         ("{", "bad-json"),
         ("[1]", "bad-json"),
+        (r#"[3,"GET","/api/v1/runs",null]"#, "bad-json"),
         (r#"{"id":3}"#, "bad-value"),
         (r#"{"id":3,"path":"/api/v1/runs","follow":{}}"#, "bad-value"),
         (r#"{"id":3,"pathh":"/"}"#, "unknown-field"),

@@ -1,11 +1,7 @@
 //! More runs than places: who waits, in which order, and what can be done with them meanwhile.
 
-use super::{
-    elsewhere::with_agent,
-    scene::{PATIENCE, Scene},
-};
+use super::{elsewhere::with_agent, scene::Scene};
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 /// A server with one place, and an agent that does this with each task.
 fn one_place(turn: &Value) -> Scene {
@@ -19,26 +15,6 @@ fn one_place(turn: &Value) -> Scene {
     ))
 }
 
-fn submit(scene: &Scene, text: &str) -> String {
-    let body = json!({"text": text, "target": scene.target(), "agents": ["claude"]});
-    let made = scene.post("/runs", &body.to_string());
-    assert_eq!(made.status, 201, "{made:?}");
-    made.json()["id"].as_str().unwrap().to_owned()
-}
-
-fn until(what: &str, scene: &Scene, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "{what}: {}", scene.get("/runs").body);
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn state(scene: &Scene, run: &str) -> String {
-    let line = scene.get(&format!("/runs/{run}")).json()["line"].clone();
-    line["state"].as_str().unwrap().to_owned()
-}
-
 fn lengths(scene: &Scene) -> (u64, u64) {
     let runs = scene.get("/health").json()["runs"].clone();
     (runs["at_work"].as_u64().unwrap(), runs["queued"].as_u64().unwrap())
@@ -47,10 +23,8 @@ fn lengths(scene: &Scene) -> (u64, u64) {
 #[test]
 fn more_runs_than_places_wait_their_turn_and_take_commands_at_once() {
     let mut scene = one_place(&json!(["hang"]));
-    let runs: Vec<String> = ["one", "two", "three", "four"].map(|text| submit(&scene, text)).into();
-    until("the first is at work", &scene, || {
-        state(&scene, &runs[0]) == "executing"
-    });
+    let runs: Vec<String> = ["one", "two", "three", "four"].map(|text| scene.submit(text)).into();
+    scene.until("the first is at work", || scene.state(&runs[0]) == "executing");
     assert_eq!(lengths(&scene), (1, 3));
     let waiting = scene.get("/runs?state=queued").json();
     let ids: Vec<&str> = waiting["items"]
@@ -72,34 +46,31 @@ fn more_runs_than_places_wait_their_turn_and_take_commands_at_once() {
     };
     assert_eq!(act(3, "abort"), "aborted");
     assert_eq!(act(1, "pause"), "paused");
-    until("two of them wait no more", &scene, || lengths(&scene) == (1, 1));
-    assert_eq!(state(&scene, &runs[2]), "queued", "nothing was begun by it");
+    scene.until("two of them wait no more", || lengths(&scene) == (1, 1));
+    assert_eq!(scene.state(&runs[2]), "queued", "nothing was begun by it");
     act(1, "resume");
-    until("it waits again", &scene, || lengths(&scene) == (1, 2));
+    scene.until("it waits again", || lengths(&scene) == (1, 2));
 
     scene.kill();
     scene.start();
-    until("all is as before", &scene, || {
-        lengths(&scene) == (1, 2) && state(&scene, &runs[0]) == "executing" && state(&scene, &runs[1]) == "queued"
+    scene.until("all is as before", || {
+        lengths(&scene) == (1, 2) && scene.state(&runs[0]) == "executing" && scene.state(&runs[1]) == "queued"
     });
     let ended = scene.post(&format!("/runs/{}/abort", runs[0]), "{}");
     assert_eq!(ended.status, 202, "{ended:?}");
-    until("the one that waited longest is next", &scene, || {
-        state(&scene, &runs[1]) == "executing"
+    scene.until("the one that waited longest is next", || {
+        scene.state(&runs[1]) == "executing"
     });
-    assert_eq!(
-        (lengths(&scene), state(&scene, &runs[2])),
-        ((1, 1), "queued".to_owned())
-    );
+    assert_eq!((lengths(&scene), scene.state(&runs[2])), ((1, 1), "queued".to_owned()));
 }
 
 #[test]
 fn workers_are_listed_in_pages() {
     let scene = Scene::new(&with_agent(&json!({"turns": [["hang"]]})));
-    let runs = ["one", "two", "three"].map(|text| submit(&scene, text));
+    let runs = ["one", "two", "three"].map(|text| scene.submit(text));
     let list = |query: &str| scene.get(&format!("/workers{query}")).json();
     let all = || list("")["items"].as_array().unwrap().clone();
-    until("all are at work", &scene, || all().len() == runs.len());
+    scene.until("all are at work", || all().len() == runs.len());
     let (mut listed, mut query) = (Vec::new(), "?limit=1".to_owned());
     loop {
         let page = list(&query);
@@ -123,14 +94,14 @@ fn workers_are_listed_in_pages() {
 #[test]
 fn a_run_that_waits_for_a_person_lets_the_next_one_begin() {
     let scene = one_place(&json!([{"say": "done"}]));
-    let runs = ["one", "two"].map(|text| submit(&scene, text));
-    until("both have asked", &scene, || {
-        runs.iter().all(|run| state(&scene, run) == "escalated") && lengths(&scene) == (0, 0)
+    let runs = ["one", "two"].map(|text| scene.submit(text));
+    scene.until("both have asked", || {
+        runs.iter().all(|run| scene.state(run) == "escalated") && lengths(&scene) == (0, 0)
     });
     let open = scene.get("/decisions").json();
     let decision = open["items"][0]["id"].as_str().unwrap();
     let answered = scene.post(&format!("/decisions/{decision}"), r#"{"choice":"skip"}"#);
     assert_eq!(answered.status, 200, "{answered:?}");
     let run = answered.json()["run"].as_str().unwrap().to_owned();
-    until("it goes on", &scene, || state(&scene, &run) != "escalated");
+    scene.until("it goes on", || scene.state(&run) != "escalated");
 }

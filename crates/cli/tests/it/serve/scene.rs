@@ -8,7 +8,7 @@ use std::{
     net::TcpStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub(super) const PATIENCE: Duration = Duration::from_secs(120);
@@ -199,6 +199,40 @@ impl Scene {
         }
         assert!(enough(&events), "the stream ended early");
         events
+    }
+
+    /// Submits a run for the agent called `claude`.
+    pub(super) fn submit(&self, text: &str) -> String {
+        let body = json!({"text": text, "target": self.target(), "agents": ["claude"]});
+        let made = self.post("/runs", &body.to_string());
+        assert_eq!(made.status, 201, "{made:?}");
+        made.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    pub(super) fn state(&self, run: &str) -> String {
+        let line = self.get(&format!("/runs/{run}")).json()["line"].clone();
+        line["state"].as_str().unwrap().to_owned()
+    }
+
+    /// The events of a kind.
+    pub(super) fn events(&self, run: &str, kind: &str) -> Vec<Value> {
+        let page = self.get(&format!("/runs/{run}/events?limit=2000&kinds={kind}")).json();
+        page["items"].as_array().unwrap().clone()
+    }
+
+    /// Waits until something holds.
+    pub(super) fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what}: {}", self.get("/runs").body);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits until an agent is at work; its task.
+    pub(super) fn task_at_work(&self, run: &str) -> Value {
+        self.until("an agent is at work", || !self.events(run, "task.started").is_empty());
+        self.events(run, "task.started")[0]["task"].clone()
     }
 
     pub(super) fn demo_run(&self) -> String {
