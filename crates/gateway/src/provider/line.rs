@@ -163,13 +163,11 @@ impl Exchange {
     }
 
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Framed> {
-        let mut polled = Pin::new(&mut self.body).poll_frame(context);
-        if polled.is_pending()
-            && let Some(line) = &mut self.line
-        {
+        // First the connection: it holds one frame ready at most, so that a look before would mostly be in vain.
+        if let Some(line) = &mut self.line {
             line.drive(context);
-            polled = Pin::new(&mut self.body).poll_frame(context);
         }
+        let polled = Pin::new(&mut self.body).poll_frame(context);
         if matches!(polled, Poll::Ready(None))
             && let Some(line) = self.line.take()
         {
