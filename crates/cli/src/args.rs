@@ -53,8 +53,8 @@ pub(crate) enum Verb {
     Demo(Demo),
     /// Take a task through plan, edit and review.
     Run(Run),
-    /// All runs, newest first.
-    Runs(Output),
+    /// Runs, newest first.
+    Runs(Runs),
     /// One run: its plan, tasks, reviews, costs.
     Show(Which),
     /// A run's events, one JSON a line.
@@ -298,6 +298,19 @@ pub(crate) struct Face {
     pub(crate) run: String,
     #[command(flatten)]
     pub(crate) manner: Manner,
+}
+
+/// Which runs are listed.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Runs {
+    /// Only those in these states (`executing`, `failed`, …) or groups (`open`, `finished`), with commas between.
+    #[arg(long, value_name = "STATES")]
+    pub(crate) state: Option<String>,
+    /// So many at most: 50 if not given, with `--json` all.
+    #[arg(long, short = 'n', value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: Option<u32>,
+    #[command(flatten)]
+    pub(crate) output: Output,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

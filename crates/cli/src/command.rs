@@ -177,7 +177,7 @@ async fn dispatch(context: &Context, verb: Verb) -> Done {
     match verb {
         Verb::Demo(args) => demo::execute(context, args).await,
         Verb::Run(args) => run::execute(context, args).await,
-        Verb::Runs(output) => lists::runs(context, output.json).await,
+        Verb::Runs(wanted) => lists::runs(context, &wanted).await,
         Verb::Show(which) => lists::show(context, &which).await,
         Verb::Events {
             since: Some(number),

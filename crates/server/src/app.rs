@@ -4,7 +4,7 @@ use crate::{
     audit::{self, Audited},
     config::{AgentTable, Config, Workflows},
     gateway::{InHouse, LaneStatus, way},
-    stream::{pages::Pages, rows::is_finished},
+    stream::pages::Pages,
     telemetry::Telemetry,
 };
 use maestria_agents::{
@@ -17,12 +17,11 @@ use maestria_agents::{
 use maestria_engine::{Engine, EngineError, Ports, SystemClock};
 use maestria_gateway::{Gateway, Price};
 use maestria_kernel::{
-    At, Cost, Run, RunId, Tokens, Usage,
+    At, Cost, RunId, Tokens, Usage,
     agent::Role,
-    decision::Decision,
     id::AgentName,
     model::ModelRef,
-    port::{Models, RunRow, Store, StoreError},
+    port::{Models, Store, StoreError},
     request::Request,
 };
 use maestria_sandbox::Limits;
@@ -304,45 +303,6 @@ impl App {
         }
     }
 
-    /// The run that a person means: its id, the end of it, or `last`.
-    ///
-    /// # Errors
-    /// [`AppError::NotFound`] when none or several fit.
-    pub async fn find(&self, given: &str) -> Result<RunId, AppError> {
-        named(&self.engine.store().runs().await?, given)
-    }
-
-    /// The newest run that is not finished.
-    ///
-    /// # Errors
-    /// [`AppError::Store`].
-    pub async fn last_unfinished(&self) -> Result<Option<RunId>, AppError> {
-        let mut pages = Pages::of(self.engine.store());
-        while let Some(page) = pages.next().await? {
-            if let Some(open) = page.iter().find(|row| !is_finished(&row.state)) {
-                return Ok(Some(open.id));
-            }
-        }
-        Ok(None)
-    }
-
-    /// Decisions that wait, with their runs.
-    ///
-    /// # Errors
-    /// [`AppError::Store`].
-    pub async fn open_decisions(&self) -> Result<Vec<(Run, Decision)>, AppError> {
-        let mut open = Vec::new();
-        let mut pages = Pages::of(self.engine.store());
-        while let Some(page) = pages.next().await? {
-            for row in page.iter().filter(|row| row.decisions > 0) {
-                let run = self.engine.load(row.id).await?;
-                let decisions: Vec<Decision> = run.open_decisions().cloned().collect();
-                open.extend(decisions.into_iter().map(|d| (run.clone(), d)));
-            }
-        }
-        Ok(open)
-    }
-
     /// Whether another process drives a run now. A lock of our own may live on for a moment in what we have just forked, and
     /// who only enters a command drives nothing.
     pub(crate) fn is_driven_by_another(&self, run: RunId) -> bool {
@@ -355,27 +315,6 @@ impl App {
     pub fn is_driven(&self, run: RunId) -> bool {
         let file = std::fs::File::open(self.locks.join(format!("{run}.lock")));
         file.is_ok_and(|f| f.try_lock_shared().is_err())
-    }
-}
-
-/// The run of a list, newest first, that a person means: its id, the end of it, or `last`.
-///
-/// # Errors
-/// [`AppError::NotFound`] when none or several fit.
-pub fn named(rows: &[RunRow], given: &str) -> Result<RunId, AppError> {
-    if given == "last" {
-        let newest = rows.first().map(|row| row.id);
-        return newest.ok_or_else(|| AppError::NotFound("there are no runs yet".to_owned()));
-    }
-    let tail = given.trim_start_matches("run_");
-    let fits = |id: &RunId| id.to_string() == given || (tail.len() >= 4 && id.to_string().ends_with(tail));
-    let found: Vec<RunId> = rows.iter().map(|row| row.id).filter(fits).collect();
-    match found[..] {
-        [one] => Ok(one),
-        [] => Err(AppError::NotFound(format!("there is no run `{given}`"))),
-        [..] => Err(AppError::NotFound(format!(
-            "`{given}` fits several runs; give more of the id"
-        ))),
     }
 }
 

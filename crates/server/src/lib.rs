@@ -11,6 +11,7 @@ pub mod gateway;
 mod histogram;
 mod host;
 pub mod http;
+mod lists;
 mod plan;
 mod recordings;
 pub mod rules;
@@ -18,11 +19,12 @@ mod stream;
 mod telemetry;
 
 pub use app::{
-    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, named, now, start_repository, trust_book,
+    App, AppError, Options, ScriptedProvider, Wish, check, configured_agents, now, start_repository, trust_book,
 };
 pub use config::{Config, ConfigError, Sources, Workflows};
 pub use doctor::doctor;
 pub use host::Hosting;
+pub use lists::{States, UnknownState, named};
 pub use maestria_agents::trust;
 pub use maestria_engine::{EngineError, Leave, Patience};
 pub use maestria_sandbox::{self as sandbox, path, policy};

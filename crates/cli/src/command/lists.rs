@@ -1,15 +1,39 @@
 //! Looking at runs.
 
 use super::{Context, Done, Failure, now};
-use crate::{args::Which, exit::Exit, render};
+use crate::{
+    args::{Runs, Which},
+    exit::Exit,
+    render,
+};
 use maestria_kernel::TaskKey;
+use maestria_server::{States, UnknownState};
 
-pub(super) async fn runs(context: &Context, json: bool) -> Done {
-    let rows = context.place()?.runs().await?;
-    if json {
+/// Runs in a table, if nobody says how many.
+const USUAL: u32 = 50;
+
+pub(super) async fn runs(context: &Context, wanted: &Runs) -> Done {
+    let most = match wanted.limit {
+        None if wanted.output.json => usize::MAX,
+        given => given.unwrap_or(USUAL) as usize,
+    };
+    let states = States::parse(wanted.state.as_deref().unwrap_or_default())
+        .map_err(|unknown| Failure::user(unknown.to_string(), UnknownState::HINT))?;
+    // One more tells whether there are more.
+    let mut rows = context.place()?.runs(&states, most.saturating_add(1)).await?;
+    let is_all = rows.len() <= most;
+    rows.truncate(most);
+    if wanted.output.json {
         return print_json(&rows);
     }
-    println!("{}", render::runs(&rows, now(), context.paint));
+    if rows.is_empty() && !states.is_all() {
+        println!("no run is {states}; `maestria runs` lists all");
+    } else {
+        println!("{}", render::runs(&rows, now(), context.paint));
+    }
+    if !is_all {
+        eprintln!("and older ones: `--limit` says how many are shown, `--state` which");
+    }
     Ok(Exit::Ok)
 }
 

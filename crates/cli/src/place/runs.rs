@@ -13,7 +13,7 @@ use maestria_kernel::{
     message::Message,
     port::{Numbered, RunRow},
 };
-use maestria_server::{EngineError, Leave, Patience, Wish, named};
+use maestria_server::{EngineError, Leave, Patience, States, Wish, named};
 use std::{path::Path, time::Duration};
 use tokio::sync::watch;
 
@@ -24,21 +24,26 @@ const PAGE: u32 = 2048;
 const OUTCOME: Duration = Duration::from_secs(1800);
 
 impl Place {
-    /// All runs, newest first.
-    pub(crate) async fn runs(&self) -> Result<Vec<RunRow>, Failure> {
+    /// Runs in these states, newest first, so many at most.
+    pub(crate) async fn runs(&self, states: &States, most: usize) -> Result<Vec<RunRow>, Failure> {
         match self {
-            Self::Here(here) => Ok(here.app().await?.engine.store().runs().await?),
+            Self::Here(here) => Ok(here.app().await?.runs(states, most).await?),
             Self::There(client) => {
-                let lines = client.runs(&RunQuery::default()).await?;
-                Ok(lines.into_iter().map(|line| line.row).collect())
+                let query = RunQuery {
+                    state: (!states.is_all()).then(|| states.to_string()),
+                    most: u32::try_from(most).ok(),
+                    ..RunQuery::default()
+                };
+                let lines = client.runs(&query).await?;
+                Ok(lines.into_iter().map(|line| line.row).take(most).collect())
             }
         }
     }
 
     /// The run that a person means: its id, the end of it, or `last`.
     pub(crate) async fn find(&self, given: &str) -> Result<RunId, Failure> {
-        let rows = match self {
-            Self::Here(_) => self.runs().await?,
+        let found = match self {
+            Self::Here(here) => here.app().await?.find(given).await,
             Self::There(client) => {
                 let is_last = given == "last";
                 let query = RunQuery {
@@ -47,10 +52,11 @@ impl Place {
                     ..RunQuery::default()
                 };
                 let lines = client.runs(&query).await?;
-                lines.into_iter().map(|line| line.row).collect()
+                let rows: Vec<RunRow> = lines.into_iter().map(|line| line.row).collect();
+                named(&rows, given)
             }
         };
-        named(&rows, given).map_err(|e| Failure::user(e.to_string(), "`maestria runs` lists them"))
+        found.map_err(|e| Failure::user(e.to_string(), "`maestria runs` lists them"))
     }
 
     /// The newest run that is not finished.

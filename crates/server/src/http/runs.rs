@@ -3,13 +3,17 @@
 use super::{
     Shared, State,
     access::Caller,
-    ask::{Args, Body, limit, words},
+    ask::{Args, Body, limit},
     problem::Refusal,
     repeats::{self, Key},
     reply::{self, Answer},
-    shown::{self, List, QUEUED, state_word},
+    shown::{self, List, state_word},
 };
-use crate::{app::AppError, stream::rows::Kept};
+use crate::{
+    app::AppError,
+    lists::{States, UnknownState},
+    stream::rows::Kept,
+};
 use axum::{
     Extension,
     body::Bytes,
@@ -52,8 +56,6 @@ pub(super) struct Filter {
     cursor: Option<String>,
 }
 
-const FINISHED: [&str; 3] = ["completed", "failed", "aborted"];
-
 impl Filter {
     /// Everything but the state.
     fn fits(&self, row: &RunRow) -> bool {
@@ -67,31 +69,14 @@ impl Filter {
             && self.until.is_none_or(|until| row.created_at <= At(until))
     }
 
-    fn states(&self) -> Result<Vec<String>, Refusal> {
-        let words = words(self.state.as_deref());
-        let known = |word: &String| {
-            matches!(word.as_str(), "open" | "finished" | QUEUED)
-                || RunState::ALL.iter().any(|state| state.as_str() == word)
-        };
-        match words.iter().find(|word| !known(word)) {
-            Some(word) => Err(Refusal::new(Code::BadValue, format!("there is no state `{word}`"))
+    fn states(&self) -> Result<States, Refusal> {
+        let named = self.state.as_deref().unwrap_or_default();
+        States::parse(named).map_err(|unknown| {
+            Refusal::new(Code::BadValue, unknown.to_string())
                 .field("state")
-                .hint(
-                    "open, finished, queued, planning, executing, validating, escalated, paused, completed, failed, aborted",
-                )),
-            None => Ok(words),
-        }
-    }
-}
-
-fn takes(states: &[String], state: &str) -> bool {
-    let finished = FINISHED.contains(&state);
-    states.is_empty()
-        || states.iter().any(|wanted| match wanted.as_str() {
-            "open" => !finished,
-            "finished" => finished,
-            word => word == state,
+                .hint(UnknownState::HINT)
         })
+    }
 }
 
 /// A place in a list that belongs to one query.
@@ -157,7 +142,7 @@ struct Picked {
 fn pick(
     kept: &Kept,
     filter: &Filter,
-    states: &[String],
+    states: &States,
     after: Option<RunId>,
     most: usize,
     waits: &impl Fn(RunId) -> bool,
@@ -169,7 +154,7 @@ fn pick(
     }
     let wanted = kept
         .older_than(after)
-        .filter(|row| filter.fits(row) && takes(states, &word(row)));
+        .filter(|row| filter.fits(row) && states.take(&word(row)));
     let mut runs: Vec<_> = wanted.take(most + 1).map(|row| (row.id, kept.moved(row.id))).collect();
     let is_last = runs.len() <= most;
     runs.truncate(most);

@@ -4,6 +4,7 @@
 use super::{graph, problem::Refusal, reply};
 use crate::{
     host::{Standing, works},
+    lists::QUEUED,
     stream::view::View,
 };
 use axum::body::Bytes;
@@ -25,9 +26,6 @@ use std::{
 /// Runs that are kept, and lists.
 const MOST_RUNS: usize = 512;
 const MOST_LISTS: usize = 64;
-
-/// The word for a run that waits for a place; no state of the kernel's, which knows nothing of places.
-pub(super) const QUEUED: &str = "queued";
 
 /// The state that lists show.
 pub(super) fn state_word(state: &str, queued: bool) -> &str {

@@ -175,6 +175,11 @@ fn every_verb_says_the_same_here_and_there() {
     }
     for (args, told) in [
         (&["runs"][..], "completed"),
+        (&["runs", "--state", "finished,paused", "-n", "5"], "completed"),
+        (&["runs", "--state", "open"], "no run is open"),
+        (&["runs", "--state", "open", "--json"], "[]"),
+        (&["runs", "--state", "flying"], ""),
+        (&["runs", "--limit", "0"], ""),
         (&["show"], "--json"),
         (&["diff"], "+++ b/greet.sh"),
         (&["diff", "--task", "e3"], "+++ b/farewell.sh"),

@@ -1,6 +1,7 @@
 //! More runs than places: who waits, in which order, and what can be done with them meanwhile.
 
 use super::{elsewhere::with_agent, scene::Scene};
+use crate::process::run;
 use serde_json::{Value, json};
 
 /// A server with one place, and an agent that does this with each task.
@@ -62,6 +63,36 @@ fn more_runs_than_places_wait_their_turn_and_take_commands_at_once() {
         scene.state(&runs[1]) == "executing"
     });
     assert_eq!((lengths(&scene), scene.state(&runs[2])), ((1, 1), "queued".to_owned()));
+}
+
+#[test]
+fn the_command_line_lists_so_many_and_finds_each() {
+    let scene = one_place(&json!(["hang"]));
+    let runs = ["one", "two", "three"].map(|text| scene.submit(text));
+    scene.until("the first is at work", || scene.state(&runs[0]) == "executing");
+    let server = format!("http://{}", scene.address);
+    let ask = |place: &[&str], args: &[&str]| run(scene.home.path(), &[place, args].concat());
+    for place in [&[][..], &["--server", &server]] {
+        let ids = |args: &[&str]| {
+            let told = ask(place, args);
+            assert_eq!(told.code, 0, "{}", told.err);
+            let rows: Vec<Value> = serde_json::from_str(&told.out).unwrap();
+            rows.iter()
+                .map(|row| row["id"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(&["runs", "--json"]), [&*runs[2], &runs[1], &runs[0]]);
+        assert_eq!(ids(&["runs", "--json", "-n", "2"]), [&*runs[2], &runs[1]]);
+        assert_eq!(ids(&["runs", "--json", "--state", "executing"]), [&*runs[0]]);
+        let table = ask(place, &["runs", "--limit", "1"]);
+        assert_eq!(table.out.lines().count(), 1, "{}", table.out);
+        assert!(table.err.contains("older ones"), "{}", table.err);
+        assert!(!ask(place, &["runs", "--limit", "3"]).err.contains("older ones"));
+        for (given, id) in [("last", &runs[2]), (&*runs[0], &runs[0]), (&runs[1][20..], &runs[1])] {
+            let shown: Value = serde_json::from_str(&ask(place, &["show", given, "--json"]).out).unwrap();
+            assert_eq!(shown["id"], **id, "{given}");
+        }
+    }
 }
 
 #[test]
