@@ -34,7 +34,7 @@ pub(crate) struct Begun {
 }
 
 /// A call that nobody answered.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GaveUp {
     pub(crate) failure: Failure,
     pub(crate) retries: u32,

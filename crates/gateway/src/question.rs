@@ -112,6 +112,16 @@ pub(crate) struct Door {
 }
 
 impl Door {
+    /// Where vectors are asked for.
+    pub(crate) const EMBEDDINGS: Self = Self {
+        face: Dialect::OpenAi,
+        wanted: Wanted::Embeddings,
+        model: None,
+        stream: None,
+        array: false,
+        query: "",
+    };
+
     /// The path, without the model's name.
     pub(crate) const fn path(&self) -> &'static str {
         match (self.face, self.wanted) {

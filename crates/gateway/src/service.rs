@@ -2,6 +2,7 @@
 //! cost.
 
 mod answer;
+mod batch;
 mod cached;
 
 pub(crate) use answer::{Answered, Body};
@@ -10,25 +11,31 @@ use crate::{
     attempt::{self, GaveUp, Prepared, Target},
     budget::{BudgetConfig, Budgets, Charge, Exhausted, Hold, OnAlert, Refusal},
     cache::{Cache, CacheConfig, CacheStatus},
+    clean::clean,
     core::{Core, Setup},
     key::{KeyError, Seen, Who},
     lane::LaneStatus,
     limit::{Limits, Rate},
     pass::{Issued, PassFor, Passes},
-    provider::{ConfigError, Failure},
+    provider::{ConfigError, Failure, Outgoing},
     question::{Question, Wanted},
     route::{self, Decision, Features, Lost, Warm, Wish},
     tally::Tally,
     tokens::Counted,
     wire::{Ask, Fault, Kind, Losses, Unreadable},
 };
+use batch::{Batches, Part, Told};
 use maestria_kernel::{
     At, Cost,
     ledger::{CallRow, Ledger, Scope},
     model::{CallNews, ModelError},
     port::StoreError,
 };
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::mpsc;
 
 /// Who may ask.
@@ -78,6 +85,8 @@ pub struct Rules {
     pub on_loss: OnLoss,
     /// Which answers are given again.
     pub cache: CacheConfig,
+    /// How long a request for embeddings waits for others of its key to go with, as one call; zero: not at all.
+    pub batch_wait: Duration,
 }
 
 /// The gateway as it serves others.
@@ -88,6 +97,7 @@ pub struct Service {
     limits: Limits,
     seen: Seen,
     cache: Option<Arc<Cache>>,
+    batches: Option<Batches>,
     passes: Arc<Passes>,
     warm: Warm,
     now: Arc<dyn Fn() -> At + Send + Sync>,
@@ -139,6 +149,7 @@ impl Service {
             limits: Limits::new(rules.rate),
             passes: Arc::default(),
             cache: Cache::new(rules.cache.clone()),
+            batches: Batches::new(rules.batch_wait),
             warm: Warm::default(),
             now: outside.now,
             rules,
@@ -250,15 +261,21 @@ impl Service {
         };
         let mut tally = Tally::new(self.budgets.clone(), hold, row, question.body.len(), who).since(started);
         tally.because(&decision.reason);
+        let gave_up = |mut tally: Tally, GaveUp { failure, retries }: GaveUp| {
+            let fault = failure.told();
+            tally.gave_up(&failure.provider, retries, &fault);
+            fault
+        };
+        match self.together(question, who, &decision.targets).await {
+            Told::Alone => {}
+            Told::Part(part) => return Ok(self.part(part, tally, &decision)),
+            Told::Failed(why) => return Err(gave_up(tally, why)),
+        }
         let prepare = |target: &Target| self.prepare(question, target);
         let sent = question.body.len() as u64 / 4;
         let begun = match attempt::open(&self.core, &decision.targets, sent, prepare).await {
             Ok(begun) => begun,
-            Err(GaveUp { failure, retries }) => {
-                let fault = failure.told();
-                tally.gave_up(&failure.provider, retries, &fault);
-                return Err(fault);
-            }
+            Err(why) => return Err(gave_up(tally, why)),
         };
         let target = &decision.targets[begun.target];
         let provider = &self.core.providers[target.provider];
@@ -283,6 +300,31 @@ impl Service {
             &decision.reason,
         )
         .await
+    }
+
+    /// What a request gets that went with others.
+    fn part(&self, part: Part, mut tally: Tally, decision: &Decision) -> Answered {
+        let target = &decision.targets[part.target];
+        let provider = &self.core.providers[target.provider];
+        let price = self.core.price(target);
+        tally.answered_by(&provider.name, &target.model, price, part.retries, None);
+        if provider.is_scripted() {
+            tally.scripted();
+        }
+        let reason = format!("{}; asked together with {} more", decision.reason, part.others);
+        tally.because(&reason);
+        tally.first();
+        if let Some(counts) = part.counts {
+            tally.counts(counts);
+        }
+        tally.done();
+        Answered {
+            model: tally.model(),
+            reason,
+            losses: Losses::default(),
+            cache: None,
+            body: Body::Whole(clean(part.bytes)),
+        }
     }
 
     /// Books a call that was not made, so that the books say of every call what became of it. What `limits` sends away
@@ -487,24 +529,8 @@ impl Service {
     /// What is sent to a target.
     fn prepare(&self, question: &Question, target: &Target) -> Result<Prepared, Failure> {
         let provider = &self.core.providers[target.provider];
-        let same = match question.wanted {
-            Wanted::Embeddings => provider
-                .dialect()
-                .is_some_and(|d| d.path("", false).starts_with("/chat") || d == question.face),
-            Wanted::Answer | Wanted::Count => provider.dialect() == Some(question.face),
-        };
-        if same && !question.array {
-            let outgoing = crate::provider::Outgoing {
-                path: question.path_for(&target.model),
-                body: question.body_for(&target.model),
-                headers: question.headers.clone(),
-                stream: question.stream,
-            };
-            return Ok((outgoing, Losses::default(), None));
-        }
-        if question.wanted != Wanted::Answer {
-            let what = format!("{} does not speak the dialect of this endpoint", provider.name);
-            return Err(Failure::request(what));
+        if question.wanted != Wanted::Answer || (provider.dialect() == Some(question.face) && !question.array) {
+            return passed_on(&self.core, question, target).map(|outgoing| (outgoing, Losses::default(), None));
         }
         let read = question.ask().map_err(|e| Failure::request(e.to_string()))?;
         let ask = Arc::new(Ask {
@@ -521,6 +547,27 @@ impl Service {
         }
         Ok((outgoing, losses, Some(ask)))
     }
+}
+
+/// What is sent to a target that speaks the dialect of the question.
+fn passed_on(core: &Core, question: &Question, target: &Target) -> Result<Outgoing, Failure> {
+    let provider = &core.providers[target.provider];
+    let same = match question.wanted {
+        Wanted::Embeddings => provider
+            .dialect()
+            .is_some_and(|d| d.path("", false).starts_with("/chat") || d == question.face),
+        Wanted::Answer | Wanted::Count => provider.dialect() == Some(question.face),
+    };
+    if !same {
+        let what = format!("{} does not speak the dialect of this endpoint", provider.name);
+        return Err(Failure::request(what));
+    }
+    Ok(Outgoing {
+        path: question.path_for(&target.model),
+        body: question.body_for(&target.model),
+        headers: question.headers.clone(),
+        stream: question.stream,
+    })
 }
 
 /// Compares without telling by its time how much was right.

@@ -170,6 +170,7 @@ impl Listening {
             rate: table.rate,
             on_loss: table.on_loss,
             cache: table.cache.clone(),
+            batch_wait: table.batch_wait,
         };
         let telemetry = observe(config, ledger.clone()).await?;
         let outside = Outside {

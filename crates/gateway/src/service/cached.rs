@@ -10,7 +10,7 @@ use crate::{
     key::Who,
     question::{Door, Question, Wanted},
     tally::Tally,
-    wire::{Dialect, Fault, Kind, Losses},
+    wire::{Fault, Kind, Losses},
 };
 use hyper::HeaderMap;
 use maestria_kernel::{
@@ -128,16 +128,8 @@ impl Service {
             .map(|semantic| semantic.model.clone());
         let model = model.ok_or_else(|| Fault::new(Kind::Internal, "no embedding model is configured"))?;
         let body = json!({"model": model, "input": texts}).to_string();
-        let door = Door {
-            face: Dialect::OpenAi,
-            wanted: Wanted::Embeddings,
-            model: None,
-            stream: None,
-            array: false,
-            query: "",
-        };
         let id = uuid::Uuid::now_v7().simple().to_string();
-        let question = Question::read(id, self.now(), door, HeaderMap::new(), body.into())?;
+        let question = Question::read(id, self.now(), Door::EMBEDDINGS, HeaderMap::new(), body.into())?;
         let who = Who {
             client: CLIENT.to_owned(),
             ..Who::default()

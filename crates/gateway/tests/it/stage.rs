@@ -63,6 +63,7 @@ pub(crate) fn rules() -> Rules {
         rate: Rate::default(),
         on_loss: OnLoss::Drop,
         cache: CacheConfig::default(),
+        batch_wait: Duration::ZERO,
     }
 }
 

@@ -4,7 +4,7 @@ use super::value::Reader;
 use maestria_gateway::{
     Auth, Balance, Bounds, BudgetConfig, CacheConfig, Exhausted, OnLoss, Policy, Rate, Route, SemanticConfig,
 };
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Whether workers get their models through the gateway.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -39,6 +39,8 @@ pub struct GatewayTable {
     pub routes: BTreeMap<String, Route>,
     /// Which answers are given again.
     pub cache: CacheConfig,
+    /// How long embeddings wait for others to go with.
+    pub batch_wait: Duration,
     /// Whether workers get their models through it.
     pub workers: Workers,
     /// A catalogue that is laid over the built-in one.
@@ -99,6 +101,7 @@ impl GatewayTable {
                     threshold: f32::from(get.fraction("cache.semantic.threshold")) / 100.0,
                 }),
             },
+            batch_wait: get.duration("gateway.batch_wait"),
             workers: match get.one_of("gateway.workers", &["auto", "always", "never"]).as_str() {
                 "always" => Workers::Always,
                 "never" => Workers::Never,

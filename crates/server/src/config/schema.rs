@@ -37,6 +37,7 @@ pub(super) const FIXED: &[(&str, Kind, &str)] = &[
     ("checks.timeout", Kind::Duration, "\"15m\""),
     ("gateway.auth", Kind::Text, "\"keys\""),
     ("gateway.balance", Kind::Text, "\"round-robin\""),
+    ("gateway.batch_wait", Kind::Duration, "\"0s\""),
     ("gateway.body_limit", Kind::Bytes, "\"32MiB\""),
     ("gateway.connections", Kind::Number, "1024"),
     ("gateway.listen", Kind::Text, "\"127.0.0.1:8090\""),

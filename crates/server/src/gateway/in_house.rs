@@ -92,6 +92,7 @@ impl InHouse {
             rate: Rate::default(),
             on_loss: table.on_loss,
             cache: table.cache.clone(),
+            batch_wait: table.batch_wait,
         };
         let alerts = Arc::clone(&self.alerts);
         let outside = Outside {

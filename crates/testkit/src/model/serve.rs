@@ -100,7 +100,10 @@ async fn answer(request: Request<Incoming>, shared: &Shared) -> Answered {
         .push(Asked::new(head.method.as_str(), &target, &head.headers, seen, dialect));
     match (route, parsed) {
         (Route::Alive, _) => document(StatusCode::OK, &json!({"status": "ok"})),
-        (Route::Embed, Ok(body)) => document(StatusCode::OK, &super::embed::vectors(&body)),
+        (Route::Embed, Ok(body)) => match super::embed::vectors(&body) {
+            Some(vectors) => document(StatusCode::OK, &vectors),
+            None => refusal(Dialect::Chat, 400, "'$.input' is invalid"),
+        },
         (Route::Embed, Err(error)) => refusal(Dialect::Chat, 400, &format!("body is not JSON: {error}")),
         (Route::Models(dialect), _) => document(StatusCode::OK, &models(dialect)),
         (Route::Unknown(dialect), _) => refusal(dialect, 404, &format!("no such path: {} {path}", head.method)),
