@@ -2,7 +2,7 @@
 
 use maestria_kernel::{
     At, Cost,
-    ledger::{Balance, UsageLine},
+    ledger::{Advice, Balance, UsageLine},
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,19 @@ pub struct UsageTable {
     pub next: Option<String>,
     /// All groups together.
     pub total: UsageLine,
+}
+
+/// What calls would have cost on other models that did as well.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AdviceTable {
+    /// Since when.
+    pub since: At,
+    /// Calls that it is drawn from.
+    pub calls: usize,
+    /// The advice, what saves most first.
+    pub items: Vec<Advice>,
+    /// Always `None`: it is one page.
+    pub next: Option<String>,
 }
 
 /// Limits in force, and what is spent.

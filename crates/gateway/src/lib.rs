@@ -29,7 +29,7 @@ mod tokens;
 pub mod wire;
 
 pub use self::core::Setup;
-pub use advice::{Advice, advise};
+pub use advice::advise;
 pub use budget::{Alert, BudgetConfig, Exhausted, OnAlert};
 pub use cache::{CacheConfig, CacheStatus, SemanticConfig};
 pub use catalogue::{Catalogue, Model, Price, Quality};

@@ -4,6 +4,10 @@
 //! nothing; afterwards what it cost is *settled*, and the rest of the lease given back. Leases belong to an owner, one
 //! running gateway; what an owner that died still held counts as spent.
 
+mod advice;
+
+pub use advice::Advice;
+
 use crate::{
     money::Cost,
     port::{Boxed, StoreError},

@@ -10,7 +10,7 @@ pub mod vault;
 pub(crate) mod way;
 
 pub use in_house::InHouse;
-pub use told::{RouteError, budgets, models, route};
+pub use told::{RouteError, advice, budgets, models, route};
 
 use crate::{
     app::{AppError, Options, now},
@@ -18,8 +18,7 @@ use crate::{
     telemetry::Telemetry,
 };
 pub use maestria_gateway::{
-    Advice, Alert, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Weights,
-    Wish, advise,
+    Alert, Candidate, Catalogue, Decision, Gateway, LaneStatus, Lost, Model, Policy, Price, Route, Weights, Wish,
     key::{KeyError, create as create_key},
 };
 use maestria_gateway::{OnAlert, Outside, ProviderConfig, Rate, Rules, Server, Service, Setup};

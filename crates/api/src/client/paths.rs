@@ -6,7 +6,7 @@ use crate::{
     audit::{AuditLine, Checked},
     decision::{Decide, DecisionLine},
     meta::{ConfiguredAgent, DoctorLine, Health, Meta, Settings},
-    money::{Budgets, Models, RouteWish, Routed, UsageTable},
+    money::{AdviceTable, Budgets, Models, RouteWish, Routed, UsageTable},
     policy::{AskedCommand, AskedPath, PathVerdict, RuleLine, Verdict},
     run::{Because, EventPage, Nothing, Planned, Rerun, RunLine, RunView, Runs, Submission, Tell},
     violation::ViolationLine,
@@ -296,6 +296,15 @@ impl Client {
             .with("by", by.as_str())
             .with("since", since.0);
         self.get(&query.and("run", run)).await
+    }
+
+    /// What calls since a moment would have cost on other models that did as well.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn advice(&self, since: At) -> Result<AdviceTable, ClientError> {
+        self.get(&Query::of("/api/v1/usage/advice").with("since", since.0))
+            .await
     }
 
     /// Limits in force, and what is spent.

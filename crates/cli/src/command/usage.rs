@@ -1,6 +1,6 @@
 //! `maestria usage`: what was called, by whom, and what it cost.
 
-use super::{Context, Done, Failure, lists::print_json, now};
+use super::{Context, Done, lists::print_json, now};
 use crate::{exit::Exit, place::Place, render};
 use clap::{
     Args as ClapArgs,
@@ -10,10 +10,6 @@ use maestria_kernel::{
     At, Cost, Tokens,
     ledger::{UsageBy, UsageLine},
 };
-use maestria_server::gateway::{Advice, advise, books, catalogue};
-
-/// Calls that advice is drawn from at most, the newest.
-const MOST_CALLS: u32 = 100_000;
 
 fn grouping() -> impl TypedValueParser<Value = UsageBy> {
     PossibleValuesParser::new(UsageBy::ALL.map(UsageBy::as_str)).try_map(|word| {
@@ -79,34 +75,19 @@ pub(super) async fn execute(context: &Context, args: Usage) -> Done {
 }
 
 async fn advice(place: &Place, since: At, json: bool) -> Done {
-    let Place::Here(here) = place else {
-        return Err(Failure::user(
-            "advice is drawn from the books on the server's machine",
-            "run `maestria usage --advice` there",
-        ));
-    };
-    let config = here.config()?;
-    let calls = books(&config)
-        .await?
-        .calls(since, MOST_CALLS)
-        .await
-        .map_err(Failure::from)?;
-    let advice = advise(&calls, &catalogue(&config)?);
+    let advice = place.advice(since).await?;
     if json {
-        return print_json(&advice);
+        return print_json(&advice.items);
     }
-    tell(&advice, calls.len())
-}
-
-fn tell(advice: &[Advice], calls: usize) -> Done {
-    if advice.is_empty() {
+    if advice.items.is_empty() {
         println!(
-            "nothing to advise from {calls} calls; a model is only held against another one that the same agent or key \
-             has used at least 20 times, as well and as fast"
+            "nothing to advise from {} calls; a model is only held against another one that the same agent or key has \
+             used at least 20 times, as well and as fast",
+            advice.calls
         );
     }
-    for one in advice {
-        println!("{one}\n");
+    for one in &advice.items {
+        println!("{}\n", render::clean(&one.to_string()));
     }
     Ok(Exit::Ok)
 }

@@ -6,7 +6,7 @@ use maestria_api::{
     audit::{AuditLine, Checked},
     client::AuditQuery,
     meta::{DoctorLine, Settings},
-    money::{Budgets, Models, RouteWish, Routed},
+    money::{AdviceTable, Budgets, Models, RouteWish, Routed},
 };
 use maestria_kernel::{
     At, RunId,
@@ -67,6 +67,18 @@ impl Place {
                 Ok(books.usage(by, UsageOf { since, run }).await?)
             }
             Self::There(client) => Ok(client.usage(by, since, run.as_deref()).await?.items),
+        }
+    }
+
+    /// What calls since a moment would have cost on other models that did as well.
+    pub(crate) async fn advice(&self, since: At) -> Result<AdviceTable, Failure> {
+        match self {
+            Self::Here(here) => {
+                let config = here.config()?;
+                let books = gateway::books(&config).await?;
+                Ok(gateway::advice(&config, &*books, since).await?)
+            }
+            Self::There(client) => Ok(client.advice(since).await?),
         }
     }
 

@@ -6,9 +6,11 @@ use crate::{
     config::Config,
 };
 use maestria_api::money::{
-    Budgets, Candidate, ModelLine, Models, PriceLine, QualityLine, RouteDecision, RouteWish, Routed,
+    AdviceTable, Budgets, Candidate, ModelLine, Models, PriceLine, QualityLine, RouteDecision, RouteWish, Routed,
 };
+use maestria_gateway::advise;
 use maestria_kernel::{
+    At,
     ledger::{Ledger, Scope},
     port::StoreError,
 };
@@ -44,6 +46,26 @@ pub async fn budgets(config: &Config, books: &dyn Ledger) -> Result<Budgets, Sto
         spent_today: day.map(|balance| balance.spent).unwrap_or_default(),
         held_today: day.map(|balance| balance.held).unwrap_or_default(),
         balances,
+    })
+}
+
+/// Calls that advice is drawn from at most, the newest.
+const MOST_CALLS: u32 = 100_000;
+
+/// What calls since a moment would have cost on other models that did as well.
+///
+/// # Errors
+/// When the books or the person's own catalogue cannot be read.
+pub async fn advice(config: &Config, books: &dyn Ledger, since: At) -> Result<AdviceTable, AppError> {
+    let rows = books.calls(since, MOST_CALLS).await?;
+    let catalogue = catalogue(config)?;
+    let calls = rows.len();
+    let drawn = tokio::task::spawn_blocking(move || advise(&rows, &catalogue)).await;
+    Ok(AdviceTable {
+        since,
+        calls,
+        items: drawn.map_err(|e| AppError::Config(e.to_string()))?,
+        next: None,
     })
 }
 

@@ -81,6 +81,20 @@ pub(super) async fn usage(shared: State, headers: HeaderMap, Args(query): Args<Q
     reply::json(&headers, &table)
 }
 
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Since {
+    /// Since then, milliseconds since 1970.
+    since: Option<i64>,
+}
+
+/// `GET /usage/advice`
+pub(super) async fn advice(shared: State, headers: HeaderMap, Args(query): Args<Since>) -> Answer {
+    let since = query.since.map_or(At(crate::now().0 - 30 * DAY), At);
+    let advice = gateway::advice(&shared.app.config, &*shared.books, since).await;
+    reply::json(&headers, &advice.map_err(app_refusal)?)
+}
+
 /// `GET /budgets`
 pub(super) async fn budgets(shared: State, headers: HeaderMap) -> Answer {
     let budgets = gateway::budgets(&shared.app.config, &*shared.books).await?;

@@ -14,7 +14,7 @@ use maestria_api::{
     meta::{
         ConfiguredAgent, DoctorLine, Health, KeyLine, MadeKey, Meta, NewKey, Revoke, Role, Settings, SignIn, SignedIn,
     },
-    money::{Budgets, Models, RouteWish, Routed, UsageTable},
+    money::{AdviceTable, Budgets, Models, RouteWish, Routed, UsageTable},
     policy::{AskedCommand, AskedPath, PathVerdict, RuleLine, Verdict},
     problem::Code,
     run::{Because, EventPage, Nothing, Planned, Rerun, RunLine, RunView, Runs, Submission, Tell},
@@ -310,6 +310,15 @@ fn money() -> Vec<Operation> {
             .shows::<UsageTable>()
             .text("text/csv")
             .refuses(OF_RUN),
+        get(
+            "/api/v1/usage/advice",
+            "advice",
+            "What calls would have cost on other models that did as well.",
+            money::advice,
+        )
+        .query::<money::Since>()
+        .shows::<AdviceTable>()
+        .refuses(&[Code::WrongState]),
         get(
             "/api/v1/budgets",
             "budgets",

@@ -200,6 +200,8 @@ fn every_verb_says_the_same_here_and_there() {
         (&["tell", "--task", "e3", "--message", "x"], ""),
         (&["rerun", "--from", "e3", "--message", " "], ""),
         (&["usage", "--by", "model", "--run", "last"], "playbook-author/script"),
+        (&["usage", "--advice"], "nothing to advise from"),
+        (&["usage", "--advice", "--json"], "[]"),
         (&["budget"], "$100.00"),
         (&["budget", "alerts"], "no scope"),
         (&["models"], ""),
