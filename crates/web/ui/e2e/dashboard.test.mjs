@@ -205,6 +205,19 @@ test("filters live in the address, and the way back leads back", async () => {
   await page.waitForURL(/q=louder/);
 });
 
+test("advice stands beside the costs that it would lower", async () => {
+  const one = { who: "ci", from: "p/large", to: "p/small", calls: 312, cost: 4_100_000, instead: 1_600_000 };
+  const rest = { well_percent: [98, 99], known_from: 41, grades: [0.9, 0.8] };
+  const report = { since: 0, calls: 353, items: [{ ...one, ...rest }], next: null };
+  // Twenty calls of two models are more than this run has made.
+  await page.route("**/api/v1/usage/advice*", (route) => route.fulfill({ json: report }));
+  await look(page, `${stage.url}/costs`);
+  await page.getByRole("heading", { name: "What would have cost less" }).waitFor();
+  assert.match(await main().innerText(), /ci: 312 calls to p\/large for \$4\.10 would have cost \$1\.60 on p\/small/);
+  assert.deepEqual(await audit(page), []);
+  await page.unroute("**/api/v1/usage/advice*");
+});
+
 test("the palette finds pages and runs, and gives the focus back", async () => {
   await page.keyboard.press("Control+k");
   await page.getByRole("combobox", { name: "Find or do" }).fill("louder");

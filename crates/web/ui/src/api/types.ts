@@ -245,6 +245,18 @@ export type UsageLine = {
 };
 export type UsageBy = "run" | "task" | "agent" | "client" | "project" | "provider" | "model" | "day";
 export type UsageReport = Page<UsageLine> & { by: UsageBy; since: Moment; total: UsageLine };
+export type Advice = {
+  who: string;
+  from: string;
+  to: string;
+  calls: number;
+  cost: Micro;
+  instead: Micro;
+  well_percent: [number, number];
+  known_from: number;
+  grades: [number, number];
+};
+export type AdviceReport = Page<Advice> & { since: Moment; calls: number };
 export type Budgets = {
   day: Micro | null;
   run: Micro | null;
