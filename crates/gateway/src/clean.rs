@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use std::borrow::Cow;
 
-/// The same bytes, with names in the place of known secrets. Of a stream each piece is looked at by itself.
+/// The same bytes, with names in the place of known secrets. Of a stream each piece of whole lines is looked at by itself.
 pub(crate) fn clean(bytes: Bytes) -> Bytes {
     match maestria_secrets::funnel().clean_known(&bytes) {
         Cow::Borrowed(_) => bytes,

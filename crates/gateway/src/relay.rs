@@ -32,9 +32,14 @@ pub(crate) struct Relay {
     request: String,
     tally: Tally,
     ended: bool,
+    /// The beginning of a line that is not whole yet.
+    rest: BytesMut,
     /// What has passed, to be kept.
     record: Option<(Lead, BytesMut)>,
 }
+
+/// The longest line that is waited for: of a longer one secrets may be missed where it is cut.
+const LINE: usize = 1 << 20;
 
 impl Relay {
     /// Keeps the answer once it is whole.
@@ -72,6 +77,7 @@ impl Relay {
             request,
             tally,
             ended: false,
+            rest: BytesMut::new(),
             record: None,
         }
     }
@@ -84,6 +90,7 @@ impl Relay {
             request,
             tally,
             ended: false,
+            rest: BytesMut::new(),
             record: None,
         }
     }
@@ -106,13 +113,33 @@ impl Relay {
                 Ok(None) => self.finish(),
                 Err(failure) => self.break_off(&failure),
             };
-            let bytes = clean(bytes);
+            let bytes = clean(self.whole_lines(bytes));
             self.record(&bytes);
             if !bytes.is_empty() {
                 return Some(bytes);
             }
         }
         None
+    }
+
+    /// Keeps back the beginning of a line until its end is there. A client can do nothing with half an event, and half a
+    /// secret would not be known for one.
+    fn whole_lines(&mut self, mut bytes: Bytes) -> Bytes {
+        if matches!(self.manner, Manner::Translated(_)) {
+            return bytes; // written whole
+        }
+        let end = if self.ended || self.rest.len() + bytes.len() > LINE {
+            bytes.len()
+        } else {
+            memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1)
+        };
+        let begun = bytes.split_off(end);
+        if !self.rest.is_empty() && (self.ended || !bytes.is_empty()) {
+            self.rest.extend_from_slice(&bytes);
+            bytes = self.rest.split().freeze();
+        }
+        self.rest.extend_from_slice(&begun);
+        bytes
     }
 
     fn pass(&mut self, chunk: Chunk) -> Bytes {

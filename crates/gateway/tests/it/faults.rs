@@ -464,3 +464,50 @@ async fn a_secret_that_a_provider_repeats_reaches_no_client() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_secret_that_comes_in_two_halves_is_known_for_one() {
+    const SECRET: &str = "halved-0123456789-abcdef";
+    assert!(maestria_secrets::know("HALVED", SECRET));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let event = |text: &str| format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n");
+    let told = event("the key is: ") + &event(SECRET) + &event(" and that is all");
+    let middle = told.find(SECRET).unwrap() + SECRET.len() / 2;
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\ndata: cut off";
+    let halves = [told[..middle].to_owned(), told[middle..].to_owned() + end];
+    let speaking = tokio::spawn(async move {
+        let (mut socket, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = socket.read(&mut request).await.unwrap();
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n";
+        socket.write_all(head.as_bytes()).await.unwrap();
+        for half in halves {
+            socket.write_all(half.as_bytes()).await.unwrap();
+            socket.flush().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let config = ProviderConfig {
+        name: "p".to_owned(),
+        dialect: "openai".to_owned(),
+        base_url: Some(format!("http://127.0.0.1:{port}/v1")),
+        models: vec!["m".to_owned()],
+        patience: quick(),
+        ..ProviderConfig::default()
+    };
+    let stage = Stage::open(vec![config], rules()).await;
+    let (path, mut body) = ask(Dialect::Chat, "m", "x", true);
+    body["stream_options"] = json!({"include_usage": true});
+    let reply = stage.post(&path, &body).await;
+    speaking.await.unwrap();
+    assert!(
+        !reply.text.contains("halved") && !reply.text.contains("abcdef") && reply.text.contains("HALVED"),
+        "{reply:?}"
+    );
+    // As it came otherwise, to the last byte.
+    assert!(
+        reply.text.starts_with(&event("the key is: ")) && reply.text.ends_with(end),
+        "{reply:?}"
+    );
+}
