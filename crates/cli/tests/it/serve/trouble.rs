@@ -199,7 +199,6 @@ fn what_only_this_machine_does_is_not_asked_of_a_server() {
         &["config", "check"],
         &["policy", "check", "x.toml"],
         &["policy", "test", "--policy", "x.toml", "--", "ls"],
-        &["usage", "--advice"],
     ] {
         let left = caller.run(verb);
         assert!(
