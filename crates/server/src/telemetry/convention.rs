@@ -62,6 +62,10 @@ pub(super) mod maestria {
     pub(crate) const DECISION: &str = "maestria.decision.id";
     pub(crate) const DECISION_ABOUT: &str = "maestria.decision.about";
     pub(crate) const DECISION_CHOICE: &str = "maestria.decision.choice";
+    /// What a worker has violated: a policy's rule, or a limit.
+    pub(crate) const RULE: &str = "maestria.rule";
+    /// Which budget was short, with the amounts.
+    pub(crate) const BUDGET: &str = "maestria.budget";
     /// In dollars.
     pub(crate) const COST: &str = "maestria.cost";
     pub(crate) const ROUTE_REASON: &str = "maestria.route.reason";

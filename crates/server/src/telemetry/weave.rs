@@ -156,7 +156,38 @@ impl Loom {
                     None => vec![self.called(stored, *task, model, *usage, *millis)],
                 }
             }
+            Event::ViolationRecorded { task, violation, .. } => {
+                let span = self
+                    .moment("violation", Some(*task), stored)
+                    .with(maestria::RULE, violation.rule.as_str())
+                    .failing(Some(violation.kind.as_str()));
+                vec![self.saying(span, &violation.subject)]
+            }
+            Event::BudgetRefused { task, because, .. } => {
+                let span = self.moment("budget refused", *task, stored);
+                vec![
+                    span.with(maestria::BUDGET, because.as_str())
+                        .failing(Some("budget_exhausted")),
+                ]
+            }
             event => self.of_task(event, stored),
+        }
+    }
+
+    /// What has happened at once, where it happened.
+    fn moment(&self, name: &'static str, task: Option<TaskId>, stored: &Stored) -> Span {
+        let id = SpanId::of(name, self.run, stored.seq.0);
+        self.part(name, id, (stored.at, stored.at))
+            .under(self.place(task, None, stored.at))
+            .maybe(maestria::TASK, task.map(|task| task.to_string()))
+    }
+
+    /// With words of people or agents, if those are asked for.
+    fn saying(&self, span: Span, words: &str) -> Span {
+        if self.contents {
+            span.with(maestria::TEXT, words)
+        } else {
+            span
         }
     }
 
@@ -242,10 +273,7 @@ impl Loom {
                 .under(SpanId::of("run", self.run, 0))
                 .with(maestria::REOPENED, self.openings);
         }
-        if self.contents {
-            span = span.with(maestria::TEXT, self.gist.text.as_str());
-        }
-        spans.push(span);
+        spans.push(self.saying(span, &self.gist.text));
         spans
     }
 
@@ -265,7 +293,7 @@ impl Loom {
         let (review, begun) = (asked.review.clone(), asked.begun);
         let verdict = opinion.verdict.map(|verdict| verdict.to_string());
         let failed = verdict.is_none().then_some("no_verdict");
-        let mut span = self
+        let span = self
             .part(
                 &format!("review {}", review.reviewer),
                 SpanId::of_review(id),
@@ -281,10 +309,7 @@ impl Loom {
             .with(maestria::FINDINGS, opinion.findings.len() as u64)
             .maybe(maestria::VERDICT, verdict)
             .failing(failed);
-        if self.contents {
-            span = span.with(maestria::TEXT, opinion.text.as_str());
-        }
-        Some(span)
+        Some(self.saying(span, &opinion.text))
     }
 
     fn decided(&mut self, id: DecisionId, choice: &str, at: At) -> Vec<Span> {

@@ -9,6 +9,7 @@ use maestria_kernel::{
     request::Request,
     state::{Phase, RunState},
     trace::SpanId,
+    violation::{self, Violation},
     workflow::{Limits, Workflow},
 };
 use uuid::Uuid;
@@ -107,6 +108,23 @@ fn story() -> Vec<Stored> {
             tool: "bash".to_owned(),
             summary: "make".to_owned(),
         },
+        Event::ViolationRecorded {
+            task: task(),
+            agent: Some("claude".into()),
+            attempt: 1,
+            count: 1,
+            violation: Box::new(Violation::new(
+                violation::Kind::Path,
+                "write.outside",
+                "make/it",
+                "it lies outside",
+            )),
+        },
+        Event::BudgetRefused {
+            task: Some(task()),
+            because: "run: $1.00 of $1.00 is spent".to_owned(),
+            of_run: true,
+        },
         finished(1, Verdict::Crashed),
         dispatched(2),
         Event::ModelCalled {
@@ -160,10 +178,10 @@ fn a_run_that_is_begun_again_lies_below_what_it_was() {
     };
     assert_eq!(
         (first.begun, first.ended, first.parent, first.failed),
-        (At(1000), At(13_000), None, false)
+        (At(1000), At(15_000), None, false)
     );
     assert_eq!((second.parent, second.failed), (Some(first.id), true));
-    assert_eq!((second.begun, second.ended), (At(15_000), At(19_000)));
+    assert_eq!((second.begun, second.ended), (At(17_000), At(21_000)));
     let tasks = the(&spans, "task E1");
     assert_eq!(tasks.len(), 2);
     assert_eq!((tasks[0].parent, tasks[1].parent), (Some(first.id), Some(second.id)));
@@ -182,14 +200,18 @@ fn a_run_that_is_begun_again_lies_below_what_it_was() {
     let call = the(&spans, "chat m")[0];
     assert_eq!(
         (call.parent, call.begun, call.ended),
-        (Some(attempts[1].id), At(8997), At(9000))
+        (Some(attempts[1].id), At(10_997), At(11_000))
     );
     let tool = the(&spans, "execute_tool bash")[0];
     assert_eq!(
         (tool.parent, tool.ended),
-        (Some(attempts[0].id), At(7000)),
+        (Some(attempts[0].id), At(9000)),
         "it ended with its attempt"
     );
+    for name in ["violation", "budget refused"] {
+        let moment = the(&spans, name)[0];
+        assert_eq!((moment.parent, moment.failed), (Some(attempts[0].id), true), "{name}");
+    }
     assert_eq!(the(&spans, "executing").len(), 2);
     assert_eq!(the(&spans, "aborting")[0].parent, Some(second.id));
     let mut ids: Vec<_> = spans.iter().map(|span| span.id).collect();
