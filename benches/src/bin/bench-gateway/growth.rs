@@ -4,6 +4,13 @@ use crate::{peer::Peer, request, upstream};
 use maestria_benches::{Figure, Table, run};
 use std::{path::Path, time::Duration};
 
+/// Calls until what is remembered is remembered, and every buffer is as large as it gets.
+const WARM: u64 = 100_000;
+
+/// Looks at the memory after a load, and the pause before each: what was freed goes back to the system with delay.
+const LOOKS: usize = 5;
+const REST: Duration = Duration::from_millis(200);
+
 /// Whole answers and streams are asked for in turn, for so long each.
 const TURN: Duration = Duration::from_millis(500);
 
@@ -11,11 +18,10 @@ pub(crate) async fn watch(program: &Path, calls: u64, table: &mut Table) -> anyh
     let folder = tempfile::tempdir()?;
     let upstream = upstream::start().await?;
     let gateway = Peer::gateway(program, folder.path(), upstream)?;
-    // What is remembered is remembered then, and every buffer is as large as it gets.
-    load(&gateway, calls / 5).await?;
-    let before = gateway.memory()?;
+    load(&gateway, WARM.max(calls / 5)).await?;
+    let before = held(&gateway).await?;
     load(&gateway, calls).await?;
-    let after = gateway.memory()?;
+    let after = held(&gateway).await?;
     table.show(&Figure::at_most(
         "growth of memory",
         (after - before).max(0.0),
@@ -24,6 +30,16 @@ pub(crate) async fn watch(program: &Path, calls: u64, table: &mut Table) -> anyh
         format!("from {before:.1} to {after:.1} MB over {calls} calls"),
     ));
     Ok(())
+}
+
+/// What it holds at rest, in MB.
+async fn held(gateway: &Peer) -> anyhow::Result<f64> {
+    let mut least = f64::INFINITY;
+    for _ in 0..LOOKS {
+        tokio::time::sleep(REST).await;
+        least = least.min(gateway.memory()?);
+    }
+    Ok(least)
 }
 
 async fn load(gateway: &Peer, calls: u64) -> anyhow::Result<()> {
