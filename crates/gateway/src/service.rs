@@ -14,7 +14,7 @@ use crate::{
     clean::clean,
     core::{Core, Setup},
     key::{KeyError, Seen, Who},
-    lane::LaneStatus,
+    lane::{LaneStatus, UnderWay},
     limit::{Limits, Rate},
     pass::{Issued, PassFor, Passes},
     provider::{ConfigError, Failure, Outgoing},
@@ -268,7 +268,7 @@ impl Service {
         };
         match self.together(question, who, &decision.targets).await {
             Told::Alone => {}
-            Told::Part(part) => return Ok(self.part(part, tally, &decision)),
+            Told::Part(part) => return self.part(part, tally, &decision),
             Told::Failed(why) => return Err(gave_up(tally, why)),
         }
         let prepare = |target: &Target| self.prepare(question, target);
@@ -279,17 +279,7 @@ impl Service {
         };
         let target = &decision.targets[begun.target];
         let provider = &self.core.providers[target.provider];
-        let price = self.core.price(target);
-        tally.answered_by(
-            &provider.name,
-            &target.model,
-            price,
-            begun.retries,
-            Some(begun.under_way),
-        );
-        if provider.is_scripted() {
-            tally.scripted();
-        }
+        self.answered_by(&mut tally, target, begun.retries, Some(begun.under_way));
         self.note_warm(question, who, target);
         answer::build(
             question,
@@ -303,27 +293,43 @@ impl Service {
     }
 
     /// What a request gets that went with others.
-    fn part(&self, part: Part, mut tally: Tally, decision: &Decision) -> Answered {
-        let target = &decision.targets[part.target];
-        let provider = &self.core.providers[target.provider];
-        let price = self.core.price(target);
-        tally.answered_by(&provider.name, &target.model, price, part.retries, None);
-        if provider.is_scripted() {
-            tally.scripted();
-        }
+    fn part(&self, part: Part, mut tally: Tally, decision: &Decision) -> Result<Answered, Fault> {
+        self.answered_by(&mut tally, &decision.targets[part.target], part.retries, None);
         let reason = format!("{}; asked together with {} more", decision.reason, part.others);
         tally.because(&reason);
         tally.first();
         if let Some(counts) = part.counts {
             tally.counts(counts);
         }
+        let Some(document) = part.document else {
+            // It is paid for, so that it is not asked anew.
+            let what = "the vectors of requests that went together cannot be told apart (`batch_wait` of [gateway])";
+            let fault = Fault::new(Kind::Upstream, format!("{}: {what}", tally.model()));
+            tally.failed(&fault);
+            return Err(fault);
+        };
         tally.done();
-        Answered {
+        Ok(Answered {
             model: tally.model(),
             reason,
             losses: Losses::default(),
             cache: None,
-            body: Body::Whole(clean(part.bytes)),
+            body: Body::Whole(clean(document)),
+        })
+    }
+
+    /// Notes who answers, and at which price.
+    fn answered_by(&self, tally: &mut Tally, target: &Target, retries: u32, under_way: Option<UnderWay>) {
+        let provider = &self.core.providers[target.provider];
+        tally.answered_by(
+            &provider.name,
+            &target.model,
+            self.core.price(target),
+            retries,
+            under_way,
+        );
+        if provider.is_scripted() {
+            tally.scripted();
         }
     }
 

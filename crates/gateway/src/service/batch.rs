@@ -47,8 +47,8 @@ pub(super) enum Told {
 /// A request's part of an answer.
 #[derive(Debug)]
 pub(super) struct Part {
-    /// A whole document of its own.
-    pub(super) bytes: Bytes,
+    /// A whole document of its own; `None` when the vectors of all cannot be told apart.
+    pub(super) document: Option<Bytes>,
     /// Its share of what the provider counted.
     pub(super) counts: Option<Counts>,
     /// Which of the targets answered.
@@ -81,18 +81,24 @@ struct Batch {
 /// A request in it.
 #[derive(Debug)]
 struct Member {
-    texts: Vec<Box<RawValue>>,
-    bytes: usize,
+    texts: Texts,
     told: oneshot::Sender<Told>,
+}
+
+/// What a request wants vectors of.
+#[derive(Debug)]
+struct Texts {
+    list: Vec<Box<RawValue>>,
+    bytes: usize,
 }
 
 impl Batch {
     /// Takes another request, if it fits.
     fn take(&self, member: Member) -> Result<(), Member> {
         let mut members = locked(&self.members);
-        let texts: usize = members.iter().map(|m| m.texts.len()).sum();
-        let bytes: usize = members.iter().map(|m| m.bytes).sum();
-        if texts + member.texts.len() > TEXTS || bytes + member.bytes > BYTES {
+        let texts: usize = members.iter().map(|m| m.texts.list.len()).sum();
+        let bytes: usize = members.iter().map(|m| m.texts.bytes).sum();
+        if texts + member.texts.list.len() > TEXTS || bytes + member.texts.bytes > BYTES {
             return Err(member);
         }
         members.push(member);
@@ -159,7 +165,7 @@ struct Errand {
 
 impl Errand {
     async fn run(self, members: Vec<Member>) {
-        let (told, parts): (Vec<_>, Vec<_>) = members.into_iter().map(|m| (m.told, (m.texts, m.bytes))).unzip();
+        let (told, parts): (Vec<_>, Vec<_>) = members.into_iter().map(|m| (m.told, m.texts)).unzip();
         let outcomes: Vec<Told> = match self.ask(&parts).await {
             Ok(Some(answers)) => answers.into_iter().map(Told::Part).collect(),
             Err(gave_up) if gave_up.failure.blame != Blame::Request => {
@@ -174,7 +180,7 @@ impl Errand {
     }
 
     /// The answer to each; `None` where each is to be asked alone.
-    async fn ask(&self, parts: &[(Vec<Box<RawValue>>, usize)]) -> Result<Option<Vec<Part>>, GaveUp> {
+    async fn ask(&self, parts: &[Texts]) -> Result<Option<Vec<Part>>, GaveUp> {
         if parts.len() < 2 {
             return Ok(None);
         }
@@ -190,26 +196,23 @@ impl Errand {
         let Opened::Whole(bytes, counts, _) = begun.opened else {
             return Ok(None);
         };
-        let sizes: Vec<(usize, usize)> = parts.iter().map(|(texts, bytes)| (texts.len(), *bytes)).collect();
-        let Some(answers) = apart(&bytes, counts, &sizes) else {
-            tracing::warn!(
-                model = self.model,
-                "its vectors cannot be told apart; each request is asked alone"
-            );
-            return Ok(None);
-        };
-        let part = |(bytes, counts)| Part {
-            bytes,
-            counts,
+        let shares = shares(counts.map_or(0, |c| c.input), parts);
+        let mut documents = apart(&bytes, parts, &shares).map(Vec::into_iter);
+        let part = |share| Part {
+            document: documents.as_mut().and_then(Iterator::next),
+            counts: counts.map(|_| Counts {
+                input: share,
+                ..Counts::default()
+            }),
             target: begun.target,
             retries: begun.retries,
             others: parts.len() - 1,
         };
-        Ok(Some(answers.into_iter().map(part).collect()))
+        Ok(Some(shares.iter().copied().map(part).collect()))
     }
 
-    fn question(&self, parts: &[(Vec<Box<RawValue>>, usize)]) -> Option<Question> {
-        let texts: Vec<&RawValue> = parts.iter().flat_map(|(texts, _)| texts).map(AsRef::as_ref).collect();
+    fn question(&self, parts: &[Texts]) -> Option<Question> {
+        let texts: Vec<&RawValue> = parts.iter().flat_map(|part| &part.list).map(AsRef::as_ref).collect();
         let mut fields = self.rest.clone();
         fields.insert("model".to_owned(), to_raw_value(&self.model).ok()?);
         fields.insert("input".to_owned(), to_raw_value(&texts).ok()?);
@@ -225,12 +228,12 @@ impl Service {
         let Some(batches) = &self.batches else {
             return Told::Alone;
         };
-        let Some((texts, bytes, rest)) = taken_apart(question) else {
+        let Some((texts, rest)) = taken_apart(question) else {
             return Told::Alone;
         };
         let key = key(question, who, targets, &rest);
         let (told, answer) = oneshot::channel();
-        batches.join(key, Member { texts, bytes, told }, || Errand {
+        batches.join(key, Member { texts, told }, || Errand {
             core: self.core.clone(),
             targets: targets.to_vec(),
             id: question.id.clone(),
@@ -243,29 +246,30 @@ impl Service {
     }
 }
 
-/// A request's texts, their bytes, and all else it says; `None` where it is better off alone.
-fn taken_apart(question: &Question) -> Option<(Vec<Box<RawValue>>, usize, Fields)> {
+/// A request's texts, and all else it says; `None` where it is better off alone.
+fn taken_apart(question: &Question) -> Option<(Texts, Fields)> {
     if question.wanted != Wanted::Embeddings {
         return None;
     }
     let mut fields: Fields = serde_json::from_slice(&question.body).ok()?;
     fields.remove("model");
     let input = fields.remove("input")?;
-    let texts = texts(&input)?;
-    let bytes = input.get().len();
-    (!texts.is_empty() && texts.len() < TEXTS && bytes < BYTES).then_some((texts, bytes, fields))
+    let texts = Texts {
+        list: texts(&input)?,
+        bytes: input.get().len(),
+    };
+    let fits = !texts.list.is_empty() && texts.list.len() < TEXTS && texts.bytes < BYTES;
+    fits.then_some((texts, fields))
 }
 
-/// The texts of an input: one, a list, one as tokens, or a list of such.
+/// The texts of an input: one, a list, one as tokens, or a list of such. What is none of these gets its refusal alone.
 fn texts(input: &RawValue) -> Option<Vec<Box<RawValue>>> {
-    if !input.get().starts_with('[') {
+    if input.get().starts_with('"') || serde_json::from_str::<Vec<u64>>(input.get()).is_ok_and(|all| !all.is_empty()) {
         return Some(vec![input.to_owned()]);
     }
     let list: Vec<Box<RawValue>> = serde_json::from_str(input.get()).ok()?;
-    let is_tokens = list
-        .first()
-        .is_some_and(|first| first.get().starts_with(|c: char| c.is_ascii_digit()));
-    Some(if is_tokens { vec![input.to_owned()] } else { list })
+    let are_texts = list.iter().all(|text| text.get().starts_with(['"', '[']));
+    are_texts.then_some(list)
 }
 
 /// What requests have in common that may go together: who asks, of whom, and how.
@@ -280,18 +284,19 @@ fn key(question: &Question, who: &Who, targets: &[Target], rest: &Fields) -> Str
     format!("{payer:?} {targets:?} {rest:?} {headers:?}")
 }
 
-/// The documents of requests with so many texts and bytes each, out of the document of all.
-fn apart(whole: &[u8], counts: Option<Counts>, sizes: &[(usize, usize)]) -> Option<Vec<(Bytes, Option<Counts>)>> {
+/// The documents of the parts, out of the document of all, each with its share of the tokens; `None` when it does not hold
+/// exactly their vectors.
+fn apart(whole: &[u8], parts: &[Texts], shares: &[u64]) -> Option<Vec<Bytes>> {
     let mut document: Fields = serde_json::from_slice(whole).ok()?;
     let data = document.remove("data")?;
     let has_usage = document.remove("usage").is_some();
     let mut vectors = in_order(serde_json::from_str(data.get()).ok()?)?;
-    if vectors.len() != sizes.iter().map(|(texts, _)| texts).sum::<usize>() {
+    if vectors.len() != parts.iter().map(|part| part.list.len()).sum::<usize>() {
         return None;
     }
-    let mut answers = Vec::with_capacity(sizes.len());
-    for ((texts, _), share) in sizes.iter().zip(shares(counts.map_or(0, |c| c.input), sizes)) {
-        let rest = vectors.split_off(*texts);
+    let mut documents = Vec::with_capacity(parts.len());
+    for (part, share) in parts.iter().zip(shares) {
+        let rest = vectors.split_off(part.list.len());
         let mut own = std::mem::replace(&mut vectors, rest);
         for (index, vector) in own.iter_mut().enumerate() {
             vector.insert("index".to_owned(), to_raw_value(&index).ok()?);
@@ -302,13 +307,9 @@ fn apart(whole: &[u8], counts: Option<Counts>, sizes: &[(usize, usize)]) -> Opti
             let usage = serde_json::json!({"prompt_tokens": share, "total_tokens": share});
             fields.insert("usage".to_owned(), to_raw_value(&usage).ok()?);
         }
-        let counts = counts.map(|_| Counts {
-            input: share,
-            ..Counts::default()
-        });
-        answers.push((serde_json::to_vec(&fields).ok()?.into(), counts));
+        documents.push(serde_json::to_vec(&fields).ok()?.into());
     }
-    Some(answers)
+    Some(documents)
 }
 
 /// Vectors in the order of their texts; `None` when one is missing or there twice.
@@ -323,8 +324,8 @@ fn in_order(vectors: Vec<Fields>) -> Option<Vec<Fields>> {
 }
 
 /// Tokens as they fall to each by its bytes; their sum is the whole.
-fn shares(tokens: u64, sizes: &[(usize, usize)]) -> Vec<u64> {
-    let all: u128 = sizes.iter().map(|(_, bytes)| *bytes as u128).sum();
+fn shares(tokens: u64, parts: &[Texts]) -> Vec<u64> {
+    let all: u128 = parts.iter().map(|part| part.bytes as u128).sum();
     let mut bytes_so_far = 0_u128;
     let mut given = 0;
     let mut share = |bytes: usize| {
@@ -335,7 +336,7 @@ fn shares(tokens: u64, sizes: &[(usize, usize)]) -> Vec<u64> {
         given = until;
         share
     };
-    sizes.iter().map(|(_, bytes)| share(*bytes)).collect()
+    parts.iter().map(|part| share(part.bytes)).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! Embeddings that go together.
 
-use crate::stage::{Reply, Stage, provider, rules};
+use crate::stage::{Reply, Stage, at, provider, rules};
 use maestria_gateway::{Auth, Rules};
 use maestria_kernel::ledger::ClientKey;
 use maestria_testkit::model::ModelServer;
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 const PATH: &str = "/v1/embeddings";
 
@@ -188,4 +192,40 @@ async fn who_leaves_takes_nobody_along() {
         2,
         "who has left is not asked for: {asked}"
     );
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_told_apart_is_paid_for_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let asked = tokio::spawn(async move {
+        let mut asked = 0;
+        while let Ok(Ok((mut socket, _))) = tokio::time::timeout(2 * WAIT, listener.accept()).await {
+            asked += 1;
+            let mut request = [0; 4096];
+            let _ = socket.read(&mut request).await.unwrap();
+            let body = r#"{"data":[{"index":0},{"index":0}],"usage":{"prompt_tokens":40,"total_tokens":40}}"#;
+            let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close";
+            let answer = format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+        }
+        asked
+    });
+    let rules = Rules {
+        batch_wait: WAIT,
+        ..rules()
+    };
+    let stage = Arc::new(Stage::open(vec![at(port, "embed")], rules).await);
+    let bodies = [json!("one"), json!("two")].map(|input| wish(&input));
+    for reply in ask_as_anybody(&stage, &bodies).await {
+        assert_eq!(reply.status, 502, "{reply:?}");
+        assert!(reply.text.contains("batch_wait"), "{reply:?}");
+    }
+    let calls = stage.calls(2).await;
+    assert_eq!(calls.iter().map(|call| call.input).sum::<u64>(), 40);
+    assert!(
+        calls.iter().all(|call| call.outcome == "failed" && call.cost.0 > 0),
+        "{calls:?}"
+    );
+    assert_eq!(asked.await.unwrap(), 1);
 }

@@ -1,7 +1,7 @@
 //! Bad input, bad clients, bad providers.
 
-use crate::stage::{DIALECTS, Stage, ask, events, provider, quick, rules, text_of};
-use maestria_gateway::{Auth, Bounds, Patience, ProviderConfig, Rules, Setup};
+use crate::stage::{DIALECTS, Stage, ask, at, events, provider, quick, rules, text_of};
+use maestria_gateway::{Auth, Bounds, Patience, Rules, Setup};
 use maestria_kernel::ledger::{ClientKey, Ledger as _};
 use maestria_testkit::model::{Dialect, Fault, FaultKind, ModelServer, Script, Step};
 use serde_json::{Value, json};
@@ -256,14 +256,7 @@ async fn a_client_that_leaves_ends_the_providers_stream() {
         }
         sent
     });
-    let config = ProviderConfig {
-        name: "p".to_owned(),
-        dialect: "openai".to_owned(),
-        base_url: Some(format!("http://127.0.0.1:{port}/v1")),
-        models: vec!["gpt-4o-mini".to_owned()],
-        patience: quick(),
-        ..ProviderConfig::default()
-    };
+    let config = at(port, "gpt-4o-mini");
     let stage = Stage::open(vec![config], rules()).await;
     let (path, body) = ask(Dialect::Chat, "gpt-4o-mini", "x", true);
     let body = body.to_string();
@@ -372,14 +365,7 @@ async fn invalid_events_and_half_characters_are_survived() {
                 }
             }
         });
-        let config = ProviderConfig {
-            name: "p".to_owned(),
-            dialect: "openai".to_owned(),
-            base_url: Some(format!("http://127.0.0.1:{port}/v1")),
-            models: vec!["m".to_owned()],
-            patience: quick(),
-            ..ProviderConfig::default()
-        };
+        let config = at(port, "m");
         let stage = Stage::open(vec![config], rules()).await;
         let (path, body) = ask(Dialect::Anthropic, "m", "x", true);
         let reply = stage.post(&path, &body).await;
@@ -436,7 +422,6 @@ async fn everybody_on_the_network_is_not_let_in() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("\"none\""), "{error}");
-    let _ = json!(null);
 }
 
 #[tokio::test]
@@ -488,14 +473,7 @@ async fn a_secret_that_comes_in_two_halves_is_known_for_one() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     });
-    let config = ProviderConfig {
-        name: "p".to_owned(),
-        dialect: "openai".to_owned(),
-        base_url: Some(format!("http://127.0.0.1:{port}/v1")),
-        models: vec!["m".to_owned()],
-        patience: quick(),
-        ..ProviderConfig::default()
-    };
+    let config = at(port, "m");
     let stage = Stage::open(vec![config], rules()).await;
     let (path, mut body) = ask(Dialect::Chat, "m", "x", true);
     body["stream_options"] = json!({"include_usage": true});

@@ -56,6 +56,18 @@ pub(crate) fn provider(name: &str, dialect: &str, server: &ModelServer, models: 
     }
 }
 
+/// A provider of the OpenAI dialect at a port.
+pub(crate) fn at(port: u16, model: &str) -> ProviderConfig {
+    ProviderConfig {
+        name: "p".to_owned(),
+        dialect: "openai".to_owned(),
+        base_url: Some(format!("http://127.0.0.1:{port}/v1")),
+        models: vec![model.to_owned()],
+        patience: quick(),
+        ..ProviderConfig::default()
+    }
+}
+
 pub(crate) fn rules() -> Rules {
     Rules {
         auth: Auth::None,
