@@ -54,8 +54,8 @@ impl fmt::Display for Advice {
             self.well_percent.1,
             self.known_from,
             self.well_percent.0,
-            self.grades.0,
             self.grades.1,
+            self.grades.0,
         )
     }
 }
